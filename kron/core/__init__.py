@@ -1,0 +1,1 @@
+"""The pure core: it decides and never does I/O."""

@@ -1,0 +1,274 @@
+"""`apply`: one function an event, the only writers of the state.
+
+Replaying a log from its first record gives an equal state, so nothing here decides, asks a clock
+or computes a time: it copies what the events carry. `apply` never refuses a fact; an event that
+cannot follow (KeyError) is a broken log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import events as ev
+from .state import DAY_US, Row, Run, State, Timer
+
+
+def apply(state: State, id_: int, event: ev.Event) -> None:
+    """Fold one event, whose id is `id_`, into the state."""
+    APPLY[type(event)](state, id_, event)
+
+
+def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
+    timer = Timer(id_, event)
+    _place(state, timer, event)
+    state.timers[event.timer] = timer
+    state.on_undo(lambda: state.timers.pop(event.timer))
+    state.remember(event.cmd, "created", id_)
+
+
+def _timer_updated(state: State, id_: int, event: ev.TimerUpdated) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.definition = event.definition
+    timer.is_cancelled = False
+    _place(state, timer, event)
+    state.remember(event.cmd, "updated", id_)
+
+
+def _place(state: State, timer: Timer, event: ev.TimerCreated | ev.TimerUpdated) -> None:
+    timer.anchor_us = state.to_own(timer, event.anchor_us)
+    timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+
+
+def _timer_removed(state: State, id_: int, event: ev.TimerRemoved) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    state.leave(timer)
+    timer.is_removed = True
+    timer.next_us = None
+    state.remember(event.cmd, "removed", id_)
+
+
+def _timer_paused(state: State, id_: int, event: ev.TimerPaused) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.paused_us = event.at_us
+    state.remember(event.cmd, "paused", id_)
+
+
+def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.paused_us = None
+    timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+    state.remember(event.cmd, "resumed", id_)
+
+
+def _run_due(state: State, id_: int, event: ev.RunDue) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    run = Run(id_, timer, event)
+    state.runs[id_] = run
+    state.on_undo(lambda: state.runs.pop(id_))
+    timer.open = (*timer.open, id_)
+    if event.cause == "schedule":
+        timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+    state.remember(event.cmd, "due", id_, event.scheduled_us)
+
+
+def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:
+    run = state.move(event.run, event)
+    run.attempt = event.attempt
+    run.started_us = event.at_us
+    run.retry_us = None
+    timer = run.timer
+    if timer.is_dead or timer.is_cancelled:
+        state.touch(timer)
+        timer.is_dead = timer.is_cancelled = False
+
+
+def _run_succeeded(state: State, id_: int, event: ev.RunSucceeded) -> None:
+    timer = state.move(event.run, event).timer
+    _close(state, timer, event.at_us, event.took_us, "OK", event.next_us)
+    timer.succeeded += 1
+    state.add_row(
+        Row(
+            event.timer,
+            "OK",
+            event.at_us,
+            event.scheduled_us,
+            event.run,
+            event.attempt,
+            event.started_us,
+            event.took_us,
+        )
+    )
+
+
+def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
+    run = state.move(event.run, event)
+    run.error = event.error
+    timer = run.timer
+    state.touch(timer)
+    timer.failed += 1
+    _close(state, timer, event.at_us, event.took_us, f"FAILED: {event.error}", None)
+    state.add_row(
+        Row(
+            event.timer,
+            "FAILED",
+            event.at_us,
+            event.scheduled_us,
+            event.run,
+            event.attempt,
+            event.started_us,
+            event.took_us,
+            event.error,
+            event.reason,
+        )
+    )
+
+
+def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
+    run = state.move(event.run, event)
+    run.attempt = event.attempt
+    run.retry_us = event.retry_us - state.shift_us
+    run.stop_reason = ""
+    timer = run.timer
+    state.touch(timer)
+    day = event.retry_us // DAY_US
+    recent = {d: n for d, n in timer.retry_days if d > day - 8}
+    recent[day] = recent.get(day, 0) + 1
+    timer.retry_days = tuple(recent.items())
+
+
+def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
+    timer = state.move(event.run, event).timer
+    timer.is_dead = True
+    took_us = timer.last_took_us
+    _close(state, timer, event.at_us, took_us, f"DEAD: {event.error}", event.next_us)
+    state.add_row(
+        Row(
+            event.timer,
+            "DEAD",
+            event.at_us,
+            event.scheduled_us,
+            event.run,
+            event.attempt,
+            event.started_us,
+            took_us,
+            event.error,
+        )
+    )
+
+
+def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
+    timer = state.move(event.run, event).timer
+    timer.is_cancelled = timer.definition.is_one_shot
+    took_us = event.at_us - event.started_us if event.started_us is not None else None
+    _close(state, timer, event.at_us, took_us, "CANCELLED", event.next_us)
+    state.add_row(
+        Row(
+            event.timer,
+            "CANCELLED",
+            event.at_us,
+            event.scheduled_us,
+            event.run,
+            event.attempt,
+            event.started_us,
+            took_us,
+            reason=event.reason,
+        )
+    )
+    state.remember(event.cmd, "cancelled", id_)
+
+
+def _close(
+    state: State, timer: Timer, at_us: int, took_us: int | None, status: str, next_us: int | None
+) -> None:
+    timer.last_run_us = at_us
+    timer.last_took_us = took_us
+    timer.last_status = status
+    if next_us is not None:
+        timer.next_us = state.to_own(timer, next_us)
+
+
+def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.skipped += 1
+    timer.last_status = "SKIPPED_OVERLAP"
+    if event.cause == "schedule":
+        timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+    state.add_row(Row(event.timer, "SKIPPED_OVERLAP", event.at_us, event.scheduled_us))
+    state.remember(event.cmd, "skipped", id_)
+
+
+def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.missed += event.moments
+    if timer.definition.is_one_shot:
+        timer.last_status = f"MISSED: {event.reason}"
+    state.add_row(
+        Row(
+            event.timer,
+            "MISSED",
+            event.at_us,
+            event.first_us,
+            reason=event.reason,
+            last_us=event.last_us,
+            moments=event.moments,
+        )
+    )
+
+
+def _run_stopping(state: State, id_: int, event: ev.RunStopping) -> None:
+    state.move(event.run, event).stop_reason = event.reason
+    state.remember(event.cmd, "stopping", id_)
+
+
+def _set(state: State, **values: int) -> None:
+    old = {name: getattr(state, name) for name in values}
+    state.__dict__.update(values)
+    state.on_undo(lambda: state.__dict__.update(old))
+
+
+def _scheduler_started(state: State, id_: int, event: ev.SchedulerStarted) -> None:
+    _set(state, started_us=event.at_us)
+
+
+def _scheduler_stopped(state: State, id_: int, event: ev.SchedulerStopped) -> None:
+    _set(state, stop_began_us=event.since_us, stopped_us=event.at_us)
+
+
+def _clock_step(state: State, id_: int, event: ev.ClockStep) -> None:
+    _set(state, shift_us=state.shift_us + event.delta_us)
+
+
+def _nothing(state: State, id_: int, event: ev.TailCut | ev.Unknown) -> None:
+    """A fact for people (or for a newer version); no state follows from it."""
+
+
+APPLY: dict[type[ev.Event], Callable[[State, int, Any], None]] = {
+    ev.TimerCreated: _timer_created,
+    ev.TimerUpdated: _timer_updated,
+    ev.TimerRemoved: _timer_removed,
+    ev.TimerPaused: _timer_paused,
+    ev.TimerResumed: _timer_resumed,
+    ev.RunDue: _run_due,
+    ev.RunStarted: _run_started,
+    ev.RunSucceeded: _run_succeeded,
+    ev.RunFailed: _run_failed,
+    ev.RunRetrying: _run_retrying,
+    ev.RunDead: _run_dead,
+    ev.RunCancelled: _run_cancelled,
+    ev.RunSkippedOverlap: _run_skipped,
+    ev.RunMissed: _run_missed,
+    ev.RunStopping: _run_stopping,
+    ev.SchedulerStarted: _scheduler_started,
+    ev.SchedulerStopped: _scheduler_stopped,
+    ev.ClockStep: _clock_step,
+    ev.TailCut: _nothing,
+    ev.Unknown: _nothing,
+}

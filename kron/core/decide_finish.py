@@ -1,0 +1,190 @@
+"""How a run ends: the outcome of an attempt, its retry, and the timer's next moment."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from .commands import AbandonRuns, Cancel, CancelRun, FinishRun, Interrupt, Outcome, StopRuns
+from .events import (
+    Event,
+    RunCancelled,
+    RunDead,
+    RunFailed,
+    RunMissed,
+    RunRetrying,
+    RunStopping,
+    RunSucceeded,
+)
+from .model import Cause, Definition, Kind, Reason, RunState, Stop
+from .state import Run
+from .timing import moments_of, passed
+
+if TYPE_CHECKING:
+    from .machine import Decision, Machine
+
+HOUR_US = 3_600_000_000
+CARRIED_OUT = (RunState.RUNNING, RunState.STOPPING)
+
+
+def decide_finish(machine: Machine, command: FinishRun) -> Decision:
+    """An executor's word about an attempt; anything but the current attempt has no effect."""
+    run = machine.state.runs.get(command.run)
+    if run is None or run.attempt != command.attempt or run.state not in CARRIED_OUT:
+        return [], False, ()
+    if command.outcome is Outcome.SUCCEEDED:
+        return _succeeded(machine, run, command.took_us), True, ()
+    if run.state is RunState.STOPPING:
+        return _stopped(machine, run, command.took_us), True, ()
+    error = command.error or "CancelledError: the callback was cancelled by somebody else"
+    return _failed(machine, run, command.took_us, error), True, ()
+
+
+def decide_interrupt(machine: Machine, command: Interrupt) -> Decision:
+    """Nobody will answer for this attempt: it is to run again, or the run is dead."""
+    run = machine.state.runs.get(command.run)
+    if run is None or run.state not in CARRIED_OUT:
+        return [], False, ()
+    took_us = machine.took_us(run)
+    if run.state is RunState.STOPPING:
+        return _stopped(machine, run, took_us), True, ()
+    error = "the process ended while this run was in progress"
+    return _failed(machine, run, took_us, error, Stop.CRASHED), True, ()
+
+
+def decide_cancel(machine: Machine, command: Cancel) -> Decision:
+    """Stop all open runs of a timer."""
+    timer = machine.timer(command.name)
+    follow = tuple(CancelRun(run, Stop.CANCEL, command.cmd_id) for run in timer.open)
+    return [], len(follow), follow
+
+
+def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
+    """A waiting run is over at once; a running one is asked to stop and keeps its place."""
+    run = machine.state.runs.get(command.run)
+    if run is None:
+        return [], 0, ()
+    name, at_us = run.timer.name, machine.now.wall_us
+    if run.state is RunState.STOPPING and machine.is_live:
+        return [], 1, ()
+    if run.state is RunState.RUNNING and machine.is_live:
+        return [RunStopping(name, run.id, at_us, command.reason, command.cmd_id)], 1, ()
+    return _cancelled(machine, run, command.reason, command.cmd_id), 1, ()
+
+
+def decide_stop_runs(machine: Machine, command: StopRuns) -> Decision:
+    """Shutdown: every running run is asked to stop."""
+    running = [run.id for run in machine.state.runs.values() if run.state is RunState.RUNNING]
+    return [], len(running), tuple(CancelRun(run, Stop.SHUTDOWN) for run in running)
+
+
+def decide_abandon(machine: Machine, command: AbandonRuns) -> Decision:
+    """Shutdown: whatever still runs is let go."""
+    left = [run.id for run in machine.state.runs.values() if run.state in CARRIED_OUT]
+    return [], len(left), tuple(Interrupt(run) for run in left)
+
+
+def _succeeded(machine: Machine, run: Run, took_us: int) -> list[Event]:
+    missed, next_us = _close(machine, run)
+    at_us, started_us = machine.now.wall_us, run.started_us or 0
+    timer = run.timer.name
+    return [
+        RunSucceeded(
+            timer, run.id, run.attempt, at_us, run.scheduled_us, started_us, took_us, next_us
+        ),
+        *missed,
+    ]
+
+
+def _failed(machine: Machine, run: Run, took_us: int, error: str, reason: str = "") -> list[Event]:
+    failed = _failure(machine, run, took_us, error, reason)
+    timer, at_us = run.timer, machine.now.wall_us
+    if run.attempt < timer.definition.max_attempts and not timer.is_removed:
+        wait_us = 0 if reason else retry_delay_us(timer.definition, timer.name, run)
+        return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, at_us + wait_us)]
+    missed, next_us = _close(machine, run)
+    dead = RunDead(
+        timer.name, run.id, run.attempt, at_us, run.scheduled_us, failed.started_us, error, next_us
+    )
+    return [failed, dead, *missed]
+
+
+def _stopped(machine: Machine, run: Run, took_us: int) -> list[Event]:
+    """A run that was asked to stop has stopped. A shutdown does not use up an attempt."""
+    if run.stop_reason != Stop.SHUTDOWN or run.timer.is_removed:
+        return _cancelled(machine, run, run.stop_reason)
+    at_us = machine.now.wall_us
+    failed = _failure(machine, run, took_us, "the scheduler was shut down", Stop.SHUTDOWN)
+    return [failed, RunRetrying(run.timer.name, run.id, run.attempt, at_us)]
+
+
+def _failure(machine: Machine, run: Run, took_us: int, error: str, reason: str) -> RunFailed:
+    at_us, started_us = machine.now.wall_us, run.started_us or 0
+    return RunFailed(
+        run.timer.name,
+        run.id,
+        run.attempt,
+        at_us,
+        run.scheduled_us,
+        started_us,
+        took_us,
+        error,
+        str(reason),
+    )
+
+
+def _cancelled(machine: Machine, run: Run, reason: str, cmd: str = "") -> list[Event]:
+    missed, next_us = _close(machine, run)
+    return [
+        RunCancelled(
+            run.timer.name,
+            run.id,
+            run.attempt,
+            machine.now.wall_us,
+            run.scheduled_us,
+            run.started_us,
+            str(reason),
+            next_us,
+            cmd,
+        ),
+        *missed,
+    ]
+
+
+def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | None]:
+    """The next moment that this end decides (wall time; None: it decides none), and the moments
+    that passed meanwhile.
+
+    Only `overlap="delay"` leaves the next moment to the end of the run: `every=` counts its
+    interval from there, cron takes the first moment after it.
+    """
+    timer = run.timer
+    definition = timer.definition
+    if timer.is_removed or definition.is_one_shot:
+        return (), None
+    is_pending = timer.next_us is not None
+    if is_pending and (definition.overlap != "delay" or definition.kind is Kind.EVERY):
+        return (), None
+    if not is_pending and run.cause != Cause.SCHEDULE:
+        return (), None
+    state, now_us = machine.state, machine.own_now(timer)
+    if definition.kind is Kind.EVERY:
+        return (), state.to_wall(timer, now_us + int(definition.value))
+    moments = moments_of(timer)
+    first = timer.next_us if is_pending else moments.next_after(run.scheduled_us)
+    if first is None or first > now_us:
+        return (), first
+    last = moments.last_until(now_us)
+    assert last is not None
+    return passed(machine, timer, first, last, Reason.DELAYED), moments.next_after(now_us)
+
+
+def retry_delay_us(definition: Definition, timer: str, run: Run) -> int:
+    """The wait before the next attempt: doubled each time, at most max(1 h, `retry_delay`), and
+    spread by up to 10 % either way, the same for the same (timer, run, attempt) anywhere."""
+    base_us = definition.retry_delay_us
+    doubled_us = base_us << min(run.attempt - 1, 40)
+    wait_us = min(doubled_us, max(HOUR_US, base_us))
+    digest = blake2b(f"{timer}/{run.id}/{run.attempt}".encode(), digest_size=4).digest()
+    spread = int.from_bytes(digest, "big") / 0xFFFF_FFFF * 0.2 - 0.1
+    return round(wait_us * (1 + spread))

@@ -1,0 +1,151 @@
+"""The registry: timers come, change, pause, go on, go, and are triggered by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .commands import CancelRun, Pause, Remove, Resume, Schedule, Trigger
+from .events import (
+    Event,
+    RunDue,
+    RunMissed,
+    RunSkippedOverlap,
+    TimerCreated,
+    TimerPaused,
+    TimerRemoved,
+    TimerResumed,
+    TimerUpdated,
+)
+from .model import Cause, Kind, Overlap, Reason, RunState, Stop
+from .state import Timer
+from .timing import explain_passed, first_moment, moments_of, passed
+
+if TYPE_CHECKING:
+    from .machine import Decision, Machine
+
+WAITING = (RunState.DUE, RunState.RETRYING)
+
+
+def decide_schedule(machine: Machine, command: Schedule) -> Decision:
+    """An upsert: the same definition changes nothing, another one is an update."""
+    timer = machine.state.timers.get(command.name)
+    if timer is None:
+        return _create(machine, command), "created", ()
+    if timer.definition == command.definition:
+        return [], "unchanged", ()
+    return _update(machine, command, timer), "updated", ()
+
+
+def _create(machine: Machine, command: Schedule) -> list[Event]:
+    name, definition, called_us = command.name, command.definition, command.called_us
+    next_us = first_moment(definition, called_us)
+    created = TimerCreated(
+        name, definition, machine.now.wall_us, called_us, next_us, command.cmd_id
+    )
+    return [created, *_past(machine, command, next_us)]
+
+
+def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
+    """Only another selector or zone moves the next moment; one that is overdue is given up."""
+    name, definition, called_us = command.name, command.definition, command.called_us
+    at_us, cmd_id = machine.now.wall_us, command.cmd_id
+    if timer.definition.has_same_moments(definition):
+        to_wall = machine.state.to_wall
+        anchor_us = to_wall(timer, timer.anchor_us)
+        kept_us = None if timer.next_us is None else to_wall(timer, timer.next_us)
+        return [TimerUpdated(name, definition, at_us, anchor_us, kept_us, cmd_id)]
+    next_us = first_moment(definition, called_us)
+    return [
+        *_overdue(machine, timer),
+        TimerUpdated(name, definition, at_us, called_us, next_us, cmd_id),
+        *_past(machine, command, next_us),
+    ]
+
+
+def _past(machine: Machine, command: Schedule, next_us: int | None) -> list[Event]:
+    if next_us is not None or command.definition.kind is not Kind.AT:
+        return []
+    at_us = int(command.definition.value)
+    reason = Reason.PAST.value
+    return [RunMissed(command.name, at_us, at_us, 1, reason, machine.now.wall_us)]
+
+
+def _overdue(machine: Machine, timer: Timer) -> list[Event]:
+    """The pending moments that have passed and now never run, because the timer changes."""
+    first, now_us = timer.next_us, machine.own_now(timer)
+    if first is None or first > now_us:
+        return []
+    last = first if _is_chained(timer) else moments_of(timer).last_until(now_us)
+    assert last is not None
+    return [*passed(machine, timer, first, max(first, last), Reason.CHANGED)]
+
+
+def _is_chained(timer: Timer) -> bool:
+    """True if only one moment can be pending: one-shots, and `every=` under `delay`."""
+    definition = timer.definition
+    return definition.is_one_shot or (
+        definition.kind is Kind.EVERY and definition.overlap is Overlap.DELAY
+    )
+
+
+def decide_remove(machine: Machine, command: Remove) -> Decision:
+    """The timer goes; waiting runs go first, running ones end by themselves."""
+    timer = machine.timer(command.name)
+    waiting = [id_ for id_ in timer.open if machine.state.runs[id_].state in WAITING]
+    if waiting:
+        return [], True, (*(CancelRun(run, Stop.REMOVED) for run in waiting), command)
+    removed = TimerRemoved(timer.name, machine.now.wall_us, command.cmd_id)
+    return [*_overdue(machine, timer), removed], True, ()
+
+
+def decide_pause(machine: Machine, command: Pause) -> Decision:
+    """No moment of a paused timer runs; runs that are open go on to their end."""
+    timer = machine.timer(command.name)
+    if timer.paused_us is not None:
+        return [], False, ()
+    return [TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)], True, ()
+
+
+def decide_resume(machine: Machine, command: Resume) -> Decision:
+    """The moments of the pause are RUN_MISSED(paused); a one-shot that fell due in it runs now."""
+    timer = machine.timer(command.name)
+    if timer.paused_us is None:
+        return [], False, ()
+    events, next_us = _after_pause(machine, timer)
+    wall_us = None if next_us is None else machine.state.to_wall(timer, next_us)
+    resumed = TimerResumed(timer.name, machine.now.wall_us, wall_us, command.cmd_id)
+    return [*events, resumed], True, ()
+
+
+def _after_pause(machine: Machine, timer: Timer) -> tuple[list[Event], int | None]:
+    first, now_us = timer.next_us, machine.own_now(timer)
+    if first is None or first > now_us or timer.definition.is_one_shot:
+        return [], first
+    if _is_chained(timer):
+        interval_us = int(timer.definition.value)
+        return [*passed(machine, timer, first, first, Reason.PAUSED)], now_us + interval_us
+    moments = moments_of(timer)
+    last = moments.last_until(now_us)
+    assert last is not None and timer.paused_us is not None
+    paused_us = machine.state.to_own(timer, timer.paused_us)
+    events: list[Event] = []
+    if first < paused_us and (before := moments.last_until(min(paused_us, last))) is not None:
+        # Overdue already when the pause began (an orphan's moments, for instance).
+        events += explain_passed(machine, timer, first, before)
+        first = moments.next_after(before) or last + 1
+    if first <= last:
+        events += passed(machine, timer, first, last, Reason.PAUSED)
+    return events, moments.next_after(now_us)
+
+
+def decide_trigger(machine: Machine, command: Trigger) -> Decision:
+    """A run besides the schedule, under the timer's overlap policy; it moves no moment."""
+    timer = machine.timer(command.name)
+    at_us, cmd_id = machine.now.wall_us, command.cmd_id
+    if timer.open and timer.definition.overlap is Overlap.SKIP:
+        skipped = RunSkippedOverlap(
+            timer.name, at_us, at_us, None, timer.open[0], Cause.MANUAL, cmd_id
+        )
+        return [skipped], None, ()
+    run = machine.next_id(0)
+    return [RunDue(timer.name, at_us, at_us, None, Cause.MANUAL, 0, cmd_id)], (run, at_us), ()

@@ -1,0 +1,57 @@
+"""Instants as text and as `datetime`, and back, in exact microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from .errors import ScheduleError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_us(moment: datetime) -> int:
+    """Epoch microseconds of an aware datetime, exactly (`timestamp()` is a float)."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int, zone: tzinfo = UTC) -> datetime:
+    """The aware datetime, in `zone`, of an instant."""
+    return (_EPOCH + timedelta(microseconds=us)).astimezone(zone)
+
+
+def text(us: int | None) -> str | None:
+    """RFC 3339 with `+00:00`, as in every dict that Kron returns; None stays None."""
+    return None if us is None else (_EPOCH + timedelta(microseconds=us)).isoformat()
+
+
+def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
+    """Epoch microseconds of an aware datetime or an ISO 8601 string.
+
+    A naive one is read in `zone`, and refused without one (ScheduleError).
+    """
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as exc:
+            raise ScheduleError(
+                f"{argument}={value!r} is not an ISO 8601 date and time such as"
+                " '2027-01-01T09:00:00+01:00'."
+            ) from exc
+    elif isinstance(value, datetime):
+        moment = value
+    else:
+        raise TypeError(
+            f"{argument} must be an aware datetime or an ISO 8601 string, not"
+            f" {type(value).__name__}."
+        )
+    if moment.tzinfo is None or moment.utcoffset() is None:
+        if zone is None:
+            raise ScheduleError(
+                f"{argument}={value!r} has no time zone. Give it one, or say timezone=."
+            )
+        moment = moment.replace(tzinfo=zone)
+    try:
+        return to_us(moment)
+    except OverflowError as exc:
+        raise ScheduleError(f"{argument}={value!r} is outside the years 1 to 9999.") from exc

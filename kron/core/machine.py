@@ -1,0 +1,320 @@
+"""The Machine: commands and the time go in, events come out; it cannot do I/O.
+
+    step = machine.step(inbox, now)        # decide, and fold the events in
+    await log.append(step.record, encode(step.events))
+    machine.confirm()                      # or machine.undo(), as if the step had never been
+    react(step)                            # start runs, answer callers
+
+Between `step` and `confirm` nobody may be told anything. Commands are taken before moments that
+are due, so a run that has ended by the time its timer falls due again is not in the way.
+
+Time: `now` is an argument. Elapsed time plus a constant is *steady* time, which equals wall time
+less the steps it made (`state.shift_us`); the one heap is in steady time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from . import commands as c
+from .apply import apply
+from .deadlines import Deadlines
+from .decide_due import decide_due, decide_ready
+from .decide_finish import (
+    decide_abandon,
+    decide_cancel,
+    decide_cancel_run,
+    decide_finish,
+    decide_interrupt,
+    decide_stop_runs,
+)
+from .decide_host import decide_clock_step, decide_drain, decide_start, decide_stopped
+from .decide_registry import (
+    decide_pause,
+    decide_remove,
+    decide_resume,
+    decide_schedule,
+    decide_trigger,
+)
+from .errors import KronError, UnknownTimer
+from .events import POSITIONS, Event, RunDue, RunRetrying
+from .model import Now, Overlap, RunState
+from .state import Run, State, Timer
+
+RECORD_BYTES = 512_000
+"""A step stops deciding when its record is estimated to reach this size."""
+EVENT_BYTES = 160
+ROOM = 16
+"""Positions kept free for one decision (the largest is a range of reasons and a run)."""
+
+Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
+"""Events, the answer, and commands to be carried out next (in as many records as they need)."""
+
+DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
+    c.Schedule: decide_schedule,
+    c.Remove: decide_remove,
+    c.Pause: decide_pause,
+    c.Resume: decide_resume,
+    c.Trigger: decide_trigger,
+    c.Cancel: decide_cancel,
+    c.CancelRun: decide_cancel_run,
+    c.FinishRun: decide_finish,
+    c.Interrupt: decide_interrupt,
+    c.Start: decide_start,
+    c.Drain: decide_drain,
+    c.StopRuns: decide_stop_runs,
+    c.AbandonRuns: decide_abandon,
+    c.Stopped: decide_stopped,
+}
+
+
+class Answer(NamedTuple):
+    """What a command is answered once its step is durable; `value` may be a KronError."""
+
+    command: c.Command
+    value: Any
+
+
+class Step(NamedTuple):
+    """One step's whole output.
+
+    `events[i]` has the id `record * 4096 + i`. Nothing of it may be acted on before the record
+    of that index is durable (with no events there is none, and nothing to wait for). `is_full`
+    says that the record's limits ended the step: call again without waiting.
+    """
+
+    record: int
+    events: list[Event]
+    answers: list[Answer]
+    is_full: bool
+
+
+class Machine:
+    """The scheduler as a pure object. Not thread-safe; it has one owner."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.deadlines = Deadlines()
+        self.now = Now(0, 0)
+        self.steady_us = 0
+        self.is_live = False
+        self.draining_us: int | None = None
+        self.has_stepped = False
+        self._base_us = 0
+        self._events: list[Event] = []
+        self._answers: list[Answer] = []
+        self._size = 0
+        self._work: deque[tuple[c.Command | Answer, bool]] = deque()
+
+    # -- the contract ------------------------------------------------------------------------
+
+    def replay(self, index: int, events: list[Event]) -> None:
+        """Fold a record from the log. Raises KeyError or ValueError if it cannot follow."""
+        if index != self.state.index + 1:
+            raise ValueError(f"record {index} cannot follow record {self.state.index}")
+        for position, event in enumerate(events):
+            apply(self.state, index * POSITIONS + position, event)
+        self.state.confirm(index)
+
+    def step(self, inbox: deque[c.Command], now: Now, limit: int = POSITIONS) -> Step:
+        """Carry out commands from the left of `inbox`, then what is due, as one record.
+
+        At most `limit` events: half of them for commands, so that a flood of calls does not hold
+        up the timers. What finds no room stays in the inbox. Ends with `confirm` or `undo`.
+        """
+        self._begin(now)
+        while (self._work or inbox) and self._has_room(limit // 2):
+            if self._work:
+                self._carry_out(*self._work.popleft())
+            else:
+                self._receive(inbox.popleft())
+        while self.is_active and self._has_room(limit):
+            owner = self.deadlines.pop_due(self.steady_us)
+            if owner is None:
+                break
+            self._look_at(owner)
+        is_full = not self._has_room(limit) or bool(self._work or inbox)
+        return Step(self.state.index + 1, self._events, self._answers, is_full)
+
+    def confirm(self) -> None:
+        """The step's record is durable (or the step had no events)."""
+        self.state.confirm(self.state.index + bool(self._events))
+
+    def undo(self) -> None:
+        """The step's record was refused: the state is as it was before the step.
+
+        The commands of the step are gone; whoever wants them decided again hands them in again.
+        """
+        for thing in self.state.undo():
+            if isinstance(thing, Timer):
+                self._arm(thing)
+            else:
+                self._arm_run(thing)
+
+    def next_deadline(self) -> int | None:
+        """When, in the clock's elapsed microseconds, `step` has something to do without commands;
+        None: never. It may be early, never late."""
+        if self._work:
+            return self.now.elapsed_us
+        due_us = self.deadlines.next() if self.is_active else None
+        return None if due_us is None else due_us - self._base_us
+
+    # -- what the deciding functions ask -----------------------------------------------------
+
+    @property
+    def is_active(self) -> bool:
+        """True while runs may be started."""
+        return self.is_live and self.draining_us is None
+
+    def timer(self, name: str) -> Timer:
+        """The timer of that name, or UnknownTimer."""
+        timer = self.state.timers.get(name)
+        if timer is None:
+            raise UnknownTimer(f"there is no timer named {name!r}.")
+        return timer
+
+    def next_id(self, offset: int) -> int:
+        """The id that the event `offset` places into the current decision will have."""
+        return (self.state.index + 1) * POSITIONS + len(self._events) + offset
+
+    def own_now(self, timer: Timer) -> int:
+        """Now, on the clock the timer follows."""
+        return self.steady_us if timer.definition.is_elapsed else self.now.wall_us
+
+    def took_us(self, run: Run) -> int:
+        """How long a run's attempt has been carried out, for want of an executor's word."""
+        return max(0, self.now.wall_us - (run.started_us or self.now.wall_us))
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def _begin(self, now: Now) -> None:
+        self.now = now
+        self._events, self._answers, self._size = [], [], 0
+        if not self.is_live:
+            self.steady_us = now.wall_us - self.state.shift_us
+            return
+        self.steady_us = now.elapsed_us + self._base_us
+        steps = decide_clock_step(self)
+        self.has_stepped = bool(steps)
+        if steps:
+            self._fold(steps)
+            for timer in self.state.timers.values():
+                self._arm(timer)
+
+    def _has_room(self, limit: int) -> bool:
+        return len(self._events) + ROOM <= limit and self._size < RECORD_BYTES
+
+    def _receive(self, command: c.Command) -> None:
+        """A command from outside: one that was carried out before is answered again."""
+        done = self.state.commands.get(command.cmd_id) if command.cmd_id else None
+        if done is None:
+            self._carry_out(command, True)
+        else:
+            self._answers.append(Answer(command, _first_answer(*done)))
+
+    def _carry_out(self, command: c.Command | Answer, is_answered: bool) -> None:
+        if isinstance(command, Answer):
+            self._answers.append(command)
+            return
+        try:
+            events, value, follow = DECIDE[type(command)](self, command)
+        except KronError as exc:
+            events, value, follow = [], exc, ()
+        if events:
+            self._fold(events)
+            self._size += getattr(command, "size_bytes", 0) + 6 * len(getattr(command, "error", ""))
+        self._take_note(command)
+        if follow:
+            self._work.extend((item, False) for item in follow)
+            self._work.append((Answer(command, value), True))
+        elif is_answered:
+            self._answers.append(Answer(command, value))
+
+    def _look_at(self, owner: Any) -> None:
+        """An owner's deadline has come: decide, or put it back if the wall clock is not there."""
+        if isinstance(owner, Run):
+            self._fold(decide_ready(self, owner))
+        elif self.own_now(owner) >= owner.next_us:
+            self._fold(decide_due(self, owner))
+        else:
+            early_us = owner.next_us - self.now.wall_us
+            self.deadlines.arm(owner, self.steady_us + early_us)
+
+    def _fold(self, events: list[Event]) -> None:
+        first, last = events[0], events[-1]
+        name = getattr(first, "timer", "")
+        timer = self.state.timers.get(name)
+        id_ = self.next_id(0)
+        for position, event in enumerate(events):
+            apply(self.state, id_ + position, event)
+        self._events += events
+        self._size += len(events) * (EVENT_BYTES + len(name))
+        timer = timer or self.state.timers.get(name)
+        if timer is not None:
+            self._arm(timer)
+        if isinstance(last, RunDue):
+            self._arm_run(self.state.runs[id_ + len(events) - 1])
+        elif isinstance(last, RunRetrying):
+            self._arm_run(self.state.runs[last.run])
+
+    def _take_note(self, command: c.Command) -> None:
+        """What a command changes in this process alone: nothing of it is in the log."""
+        if isinstance(command, c.Start):
+            self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
+            self.steady_us = self.now.elapsed_us + self._base_us
+            self.is_live = True
+        elif isinstance(command, c.Drain):
+            self.draining_us = self.draining_us or self.now.wall_us
+        elif isinstance(command, c.Schedule) and self.is_live:
+            self._bind(self.state.timers[command.name])
+
+    def _bind(self, timer: Timer) -> None:
+        """A registration says that the callable is here: an orphan may fire again."""
+        if timer.bound_us is None:
+            timer.bound_us = self.now.wall_us
+            self._arm(timer)
+            for run_id in timer.open:
+                self._arm_run(self.state.runs[run_id])
+
+    # -- deadlines follow from the state -----------------------------------------------------
+
+    def _arm(self, timer: Timer) -> None:
+        self.deadlines.arm(timer, self._timer_deadline(timer))
+        if timer.open and timer.definition.overlap is Overlap.DELAY:
+            self._arm_run(self.state.runs[timer.open[0]])
+
+    def _arm_run(self, run: Run) -> None:
+        """A run waits for its callable, under `delay` for the runs before it, then its time."""
+        timer = run.timer
+        deadline_us: int | None = None
+        is_first = timer.definition.overlap is not Overlap.DELAY or timer.open[:1] == (run.id,)
+        if timer.bound_us is not None and is_first and run.id in self.state.runs:
+            if run.state is RunState.DUE:
+                deadline_us = run.due_us - self.state.shift_us
+            elif run.state is RunState.RETRYING:
+                deadline_us = run.retry_us
+        self.deadlines.arm(run, deadline_us)
+
+    def _timer_deadline(self, timer: Timer) -> int | None:
+        next_us = timer.next_us
+        if next_us is None or timer.bound_us is None or timer.paused_us is not None:
+            return None
+        definition = timer.definition
+        if timer.open and definition.overlap is Overlap.DELAY:
+            return None
+        if self.state.timers.get(timer.name) is not timer:
+            return None
+        return next_us if definition.is_elapsed else next_us - self.state.shift_us
+
+
+def _first_answer(tag: str, id_: int, value: int) -> object:
+    """What a repeated command was answered the first time, from what its events left behind."""
+    if tag in ("created", "updated"):
+        return tag
+    if tag == "due":
+        return id_, value
+    if tag in ("cancelled", "stopping"):
+        return value
+    return None if tag == "skipped" else True

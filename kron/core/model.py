@@ -1,0 +1,143 @@
+"""The words of Kron: what a timer is, how its runs may overlap, why a moment did not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+SECOND_US = 1_000_000
+DEFAULT_RETRY_DELAY_US = 30 * SECOND_US
+
+
+class Now(NamedTuple):
+    """One reading of both clocks, in microseconds.
+
+    `wall_us` counts from the epoch (UTC) and may step; `elapsed_us` never steps and counts
+    suspend, from an arbitrary origin that is the same during one process.
+    """
+
+    wall_us: int
+    elapsed_us: int
+
+
+class Kind(StrEnum):
+    """How a timer's moments are given. EVERY and AFTER follow elapsed time, the others the wall."""
+
+    CRON = "cron"
+    EVERY = "every"
+    AFTER = "after"
+    AT = "at"
+
+
+ELAPSED_KINDS = frozenset({Kind.EVERY, Kind.AFTER})
+ONE_SHOT_KINDS = frozenset({Kind.AFTER, Kind.AT})
+
+
+class Overlap(StrEnum):
+    """What happens when a timer falls due while one of its runs is open."""
+
+    DELAY = "delay"
+    SKIP = "skip"
+    ALLOW = "allow"
+
+
+class Reason(StrEnum):
+    """Why a due moment did not run (RUN_MISSED)."""
+
+    DOWN = "down"
+    BLOCKED = "blocked"
+    CLOCK_STEP = "clock_step"
+    PAUSED = "paused"
+    DELAYED = "delayed"
+    ORPHANED = "orphaned"
+    PAST = "past"
+    CHANGED = "changed"
+    STOPPED = "stopped"
+
+
+class Cause(StrEnum):
+    """Why a run is due."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+class Stop(StrEnum):
+    """Why a run was asked to stop, or ended without a word of its own."""
+
+    CANCEL = "cancel"
+    SHUTDOWN = "shutdown"
+    CRASHED = "crashed"
+    REMOVED = "removed"
+
+
+class RunState(StrEnum):
+    """Where a run is in its life; `transitions.py` has the table."""
+
+    DUE = "due"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What `schedule()` was asked for, normalised. Two equal definitions are one timer unchanged.
+
+    `value` is the cron text for CRON, microseconds for EVERY and AFTER, an instant (epoch
+    microseconds) for AT. `fn_name` is for people and is not part of the comparison.
+    """
+
+    kind: Kind
+    value: str | int
+    timezone: str = "UTC"
+    overlap: Overlap = Overlap.DELAY
+    max_attempts: int = 3
+    retry_delay_us: int = DEFAULT_RETRY_DELAY_US
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    description: str = ""
+    fn_name: str = field(default="", compare=False)
+
+    @property
+    def is_one_shot(self) -> bool:
+        """True for AFTER and AT: the timer fires once ever."""
+        return self.kind in ONE_SHOT_KINDS
+
+    @property
+    def is_elapsed(self) -> bool:
+        """True for EVERY and AFTER: a step of the wall clock does not move the timer."""
+        return self.kind in ELAPSED_KINDS
+
+    def has_same_moments(self, other: Definition) -> bool:
+        """True if both definitions name the same due moments (selector and zone)."""
+        return (self.kind, self.value, self.timezone) == (other.kind, other.value, other.timezone)
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as a JSON object: the selector and whatever is not its default."""
+        out: dict[str, Any] = {self.kind.value: self.value}
+        for name, default in _DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default:
+                out[name] = value
+        return out
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Definition:
+        """The inverse of `to_json`; keys of a later minor version are ignored."""
+        kind = next(kind for kind in Kind if kind.value in row)
+        rest = {name: row[name] for name in _DEFAULTS if name in row}
+        if "args" in rest:
+            rest["args"] = tuple(rest["args"])
+        if "overlap" in rest:
+            rest["overlap"] = Overlap(rest["overlap"])
+        return cls(kind, row[kind.value], **rest)
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Definition) if f.name not in ("kind", "value")}

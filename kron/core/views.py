@@ -1,0 +1,210 @@
+"""Timers and history as the dicts that `status`, `list`, `history` and the CLI show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, TypedDict
+
+from .duration import format_duration
+from .errors import UnknownTimer
+from .ids import run_id_text
+from .instants import text
+from .model import Definition, Kind, Now, RunState
+from .state import DAY_US, Row, State, Timer
+
+
+class TimerDescription(TypedDict):
+    """What was asked for, as people write it."""
+
+    schedule: str
+    timezone: str
+    overlap: str
+    max_attempts: int
+    retry_delay: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    metadata: dict[str, Any]
+    description: str
+
+
+class TimerStatus(TimerDescription):
+    """One timer. Times are RFC 3339 in UTC (`+00:00`) or None; durations are milliseconds.
+
+    `state` is one of scheduled, running, retrying, dead, orphaned, paused, cancelled.
+    `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended.
+    """
+
+    id: str
+    state: str
+    fn_name: str | None
+    last_run_at: str | None
+    last_duration_ms: float | None
+    last_status: str | None
+    next_run_at: str | None
+    retries_last_7d: int
+    finished: bool
+    created_at: str | None
+    open_runs: list[str]
+    succeeded: int
+    failed: int
+    missed: int
+    skipped: int
+
+
+class HistoryRow(TypedDict):
+    """One ended attempt, or one skipped or missed moment (`run_id` None), newest first.
+
+    A MISSED row stands for `count` moments, from `scheduled_at` to `last_scheduled_at`.
+    """
+
+    timer: str
+    status: str
+    at: str | None
+    scheduled_at: str | None
+    last_scheduled_at: str | None
+    count: int
+    run_id: str | None
+    attempt: int | None
+    started_at: str | None
+    duration_ms: float | None
+    error: str | None
+    reason: str | None
+
+
+def timer_status(
+    state: State, timer: Timer, now: Now, log_id: str, *, is_live: bool, fn_name: str | None
+) -> TimerStatus:
+    """The timer as of the last confirmed record."""
+    values = state.confirmed(timer)
+    definition: Definition = values["definition"]
+    runs = [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
+    word = _state_word(values, runs, is_orphan=is_live and timer.bound_us is None)
+    next_us = _next_us(state, timer, values, runs, word)
+    took_us = values["last_took_us"]
+    recent = now.wall_us // DAY_US - 7
+    return {
+        **describe(definition),
+        "id": timer.name,
+        "state": word,
+        "fn_name": fn_name,
+        "last_run_at": text(values["last_run_us"]),
+        "last_duration_ms": None if took_us is None else took_us / 1000,
+        "last_status": values["last_status"],
+        "next_run_at": text(next_us),
+        "retries_last_7d": sum(n for day, n in values["retry_days"] if day > recent),
+        "finished": definition.is_one_shot and values["next_us"] is None and not runs,
+        "created_at": text(values["created_us"]),
+        "open_runs": [run_id_text(run["id"], run["scheduled_us"], log_id) for run in runs],
+        "succeeded": values["succeeded"],
+        "failed": values["failed"],
+        "missed": values["missed"],
+        "skipped": values["skipped"],
+    }
+
+
+def waiting_status(name: str, definition: Definition, fn_name: str | None) -> TimerStatus:
+    """A registration that waits in memory for `start()`."""
+    return {
+        **describe(definition),
+        "id": name,
+        "state": "scheduled",
+        "fn_name": fn_name,
+        "last_run_at": None,
+        "last_duration_ms": None,
+        "last_status": None,
+        "next_run_at": None,
+        "retries_last_7d": 0,
+        "finished": False,
+        "created_at": None,
+        "open_runs": [],
+        "succeeded": 0,
+        "failed": 0,
+        "missed": 0,
+        "skipped": 0,
+    }
+
+
+def describe(definition: Definition) -> TimerDescription:
+    """The part of a status that says what was asked for."""
+    return {
+        "schedule": schedule_text(definition),
+        "timezone": definition.timezone,
+        "overlap": definition.overlap.value,
+        "max_attempts": definition.max_attempts,
+        "retry_delay": format_duration(definition.retry_delay_us),
+        "args": list(definition.args),
+        "kwargs": definition.kwargs or {},
+        "metadata": definition.metadata or {},
+        "description": definition.description,
+    }
+
+
+def schedule_text(definition: Definition) -> str:
+    """The selector as it would be written: `cron 0 8 * * *`, `every 30m`, `at 2027-...`."""
+    kind, value = definition.kind, definition.value
+    if kind is Kind.CRON:
+        return f"cron {value}"
+    if kind is Kind.AT:
+        return f"at {text(int(value))}"
+    return f"{kind} {format_duration(int(value))}"
+
+
+def history_row(row: Row, log_id: str) -> HistoryRow:
+    """One line of history as a dict."""
+    is_missed = row.status == "MISSED"
+    return {
+        "timer": row.timer,
+        "status": row.status,
+        "at": text(row.at_us),
+        "scheduled_at": text(row.scheduled_us),
+        "last_scheduled_at": text(row.last_us) if is_missed else None,
+        "count": row.moments,
+        "run_id": None if row.run is None else run_id_text(row.run, row.scheduled_us, log_id),
+        "attempt": row.attempt,
+        "started_at": text(row.started_us),
+        "duration_ms": None if row.took_us is None else row.took_us / 1000,
+        "error": row.error or None,
+        "reason": row.reason or None,
+    }
+
+
+def _state_word(values: dict[str, Any], runs: list[dict[str, Any]], *, is_orphan: bool) -> str:
+    states = {run["state"] for run in runs}
+    if values["paused_us"] is not None:
+        return "paused"
+    if is_orphan:
+        return "orphaned"
+    if states & {RunState.RUNNING, RunState.STOPPING}:
+        return "running"
+    if RunState.RETRYING in states:
+        return "retrying"
+    if values["is_dead"]:
+        return "dead"
+    return "cancelled" if values["is_cancelled"] else "scheduled"
+
+
+def _next_us(
+    state: State, timer: Timer, values: dict[str, Any], runs: list[dict[str, Any]], word: str
+) -> int | None:
+    """The wall instant at which the timer is to start something; a retry counts."""
+    if word == "retrying":
+        waits: list[int] = [run["retry_us"] for run in runs if run["retry_us"] is not None]
+        return min(waits) + state.shift_us
+    next_us: int | None = values["next_us"]
+    return None if next_us is None else state.to_wall(timer, next_us)
+
+
+def by_next_run(timers: Iterable[TimerStatus]) -> list[TimerStatus]:
+    """Sorted by next run, then by name; those without one come last."""
+    return sorted(timers, key=lambda t: (t["next_run_at"] is None, t["next_run_at"] or "", t["id"]))
+
+
+def history(state: State, name: str | None, limit: int, log_id: str) -> list[HistoryRow]:
+    """The latest `limit` rows, of one timer or of all, newest first; UnknownTimer if there is
+    neither a timer nor a row of that name."""
+    rows = (row for row in state.confirmed_rows() if name is None or row.timer == name)
+    found = [history_row(row, log_id) for row in islice(rows, max(limit, 0))]
+    if name is not None and not found and state.confirmed_timer(name) is None:
+        raise UnknownTimer(f"there is no timer named {name!r}.")
+    return found

@@ -1,0 +1,1 @@
+"""Where time passes: the engine, its host, the clocks and the executors."""

@@ -1,0 +1,175 @@
+"""The handle on a running host: from any thread or loop, start it, ask it, stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeVar
+
+from kron.core import commands as c
+from kron.core.errors import (
+    AlreadyStarted,
+    InsideEventLoop,
+    KronStopped,
+    NotStarted,
+    ScheduleError,
+)
+
+from .callables import Target
+from .context import CURRENT
+from .engine import Engine
+from .host import Host
+from .program import refuse_platform, run_in_thread
+from .stopping import ShutdownReport, StopRequest, empty_report
+
+T = TypeVar("T")
+
+
+class Control:
+    """At most one host at a time. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.host: Host | None = None
+        self._lock = threading.Lock()
+        self._carrier: asyncio.Task[None] | threading.Thread | None = None
+
+    # -- start and stop ----------------------------------------------------------------------
+
+    def start(self, make_host: Callable[[], Host]) -> None:
+        """Carry a new host in a thread; returns when its registrations are durable."""
+        host = self._claim(make_host)
+        self._carrier = run_in_thread(host)
+        try:
+            host.started.result()
+        except BaseException:
+            self._drop(host)
+            raise
+
+    async def astart(self, make_host: Callable[[], Host]) -> None:
+        """Carry a new host on the running loop."""
+        host = self._claim(make_host)
+        self._carrier = task = asyncio.create_task(host.run(), name="kron-host")
+        try:
+            await asyncio.wrap_future(host.started)
+        except BaseException:
+            task.cancel()
+            self._drop(host)
+            raise
+
+    def stop(self, timeout: float) -> ShutdownReport:
+        """Ask the host to stop and wait until it has."""
+        request = _request(self.host, timeout)
+        host = self.host
+        if host is None or request is None:
+            return empty_report()
+        self.refuse_loop_thread("shutdown")
+        report = host.request_stop(request).result()
+        if report["stopped"]:
+            if not host.is_stranded():
+                host.over.result()
+            if isinstance(self._carrier, threading.Thread):
+                self._carrier.join(1.0)
+            self._drop(host)
+        return report
+
+    async def astop(self, timeout: float) -> ShutdownReport:
+        """As `stop`, from any running loop."""
+        request = _request(self.host, timeout)
+        host = self.host
+        if host is None or request is None:
+            return empty_report()
+        report = await asyncio.wrap_future(host.request_stop(request))
+        if report["stopped"]:
+            if not host.is_stranded():
+                await asyncio.wrap_future(host.over)
+            carrier = self._carrier
+            if isinstance(carrier, asyncio.Task) and host.loop is asyncio.get_running_loop():
+                await asyncio.wait({carrier})
+            self._drop(host)
+        return report
+
+    def forget(self) -> None:
+        """In a forked child: the host is the parent's."""
+        self._lock = threading.Lock()
+        self.host = self._carrier = None
+
+    def _claim(self, make_host: Callable[[], Host]) -> Host:
+        refuse_platform()
+        with self._lock:
+            old = self.host
+            if old is not None and old.is_stranded():
+                old.log.abandon()
+            elif old is not None and not old.over.done():
+                raise AlreadyStarted("already started; call shutdown() first.")
+            self.host = host = make_host()
+        return host
+
+    def _drop(self, host: Host) -> None:
+        with self._lock:
+            if self.host is host:
+                self.host = self._carrier = None
+
+    # -- ask ---------------------------------------------------------------------------------
+
+    def running(self, verb: str) -> Host:
+        """The host. Raises NotStarted, or KronStopped if its loop is gone."""
+        host = self.host
+        if host is None:
+            raise NotStarted(f"not started; call start() before {verb}().")
+        if host.is_stranded():
+            raise KronStopped("the scheduler has stopped: its event loop was closed.")
+        return host
+
+    def engine(self, verb: str) -> Engine:
+        """The running host's engine; raises as `running` does."""
+        host = self.running(verb)
+        if host.engine is None:  # it is just being opened, by a start() in another thread
+            host.started.result()
+        assert host.engine is not None
+        return host.engine
+
+    def refuse_loop_thread(self, verb: str, async_verb: str = "") -> None:
+        """A sync verb that waits for the engine cannot wait on the engine's own thread."""
+        engine = None if self.host is None else self.host.engine
+        if engine is not None and engine.thread == threading.get_ident():
+            raise InsideEventLoop(
+                f"{verb}() waits for the disk, and this is the scheduler's own thread; inside the"
+                f" event loop use: await kron.{async_verb or 'a' + verb}(...)"
+            )
+
+    def submit(self, command: c.Command, verb: str, target: Target | None = None) -> Future[Any]:
+        """Hand a command in for a sync verb."""
+        self.engine(verb)
+        self.refuse_loop_thread(verb)
+        return self.engine(verb).submit(command, target)
+
+    async def asubmit(self, command: c.Command, verb: str, target: Target | None = None) -> Any:
+        """Hand a command in for an async verb, and await the answer."""
+        return await asyncio.wrap_future(self.engine(verb).submit(command, target))
+
+    def ask(self, question: Callable[[Engine], T], verb: str) -> T:
+        """Ask the last confirmed state; on the loop's own thread it is answered directly."""
+        engine = self.engine(verb)
+        if engine.thread == threading.get_ident():
+            return question(engine)
+        return engine.ask(partial(question, engine)).result()
+
+    async def aask(self, question: Callable[[Engine], T], verb: str) -> T:
+        """As `ask`, from any running loop."""
+        engine = self.engine(verb)
+        if engine.loop is asyncio.get_running_loop():
+            return question(engine)
+        return await asyncio.wrap_future(engine.ask(partial(question, engine)))
+
+
+def _request(host: Host | None, timeout: float) -> StopRequest | None:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+        raise ScheduleError(f"timeout={timeout!r} must be a non-negative number of seconds.")
+    if host is None:
+        return None
+    job = CURRENT.get()
+    own_run = job.run if job is not None and job.log_id == host.log.log_id else None
+    return StopRequest(float(timeout), own_run)

@@ -1,0 +1,163 @@
+"""The host: one task that owns the task group, from opening the log to closing it.
+
+A task group must be entered and left by the same task, and the task that calls `astart` is not the
+one that calls `ashutdown`; hence a task of its own. Stopping is a word in the inbox: the engine is
+never cancelled, and an append in flight is always awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+from anyio import create_task_group
+
+from kron.core import commands as c
+from kron.storage.log import Log
+
+from .callables import Target
+from .clock import Clock
+from .engine import Engine
+from .recovery import recover
+from .stopping import ShutdownReport, StopRequest, stop
+
+logger = logging.getLogger("kron")
+
+Door = Callable[["Host"], Awaitable[None]]
+
+
+class Host:
+    """Carries one opened scheduler from `open` to `close`.
+
+    `started` has the engine once the registrations are durable, or the error that prevented it;
+    `over` is done when everything is released.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        registrations: list[tuple[c.Schedule, Target]],
+        version: str,
+    ) -> None:
+        self.log = log
+        self.started: Future[Engine] = Future()
+        self.over: Future[None] = Future()
+        self.boot = secrets.token_hex(8)
+        self.version = version
+        self.on_finished: Callable[[str], object] = lambda timer: None
+        self.engine: Engine | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._clock = clock
+        self._registrations = registrations
+        self.door: Door | None = None
+        self._requests: list[StopRequest] = []
+        self._word: asyncio.Event
+
+    # -- from any thread ---------------------------------------------------------------------
+
+    def request_stop(self, request: StopRequest) -> Future[ShutdownReport]:
+        """Ask for the end. The future has the report; it never has an exception."""
+        assert self.loop is not None
+        try:
+            self.loop.call_soon_threadsafe(self._hear, request)
+        except RuntimeError:  # the loop was closed under us: nothing runs any more
+            self.log.abandon()
+            request.answer(error="its event loop was closed")
+        return request.report
+
+    def is_stranded(self) -> bool:
+        """True if the owning loop was closed without a shutdown."""
+        return self.loop is not None and self.loop.is_closed()
+
+    # -- the task ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Open, carry out, close. Raises nothing: `started` and `over` tell."""
+        self.loop = asyncio.get_running_loop()
+        self._word = asyncio.Event()
+        try:
+            torn = await self.log.open()
+            machine = await recover(self.log)
+            self.engine = Engine(machine, self.log, self._clock)
+            self.engine.on_finished = self.on_finished
+            await self._live(self.engine, c.Start(self.boot, os.getpid(), self.version, torn))
+        except BaseException as exc:
+            if not self.started.done():
+                self.started.set_exception(exc)
+            elif not isinstance(exc, asyncio.CancelledError):
+                logger.critical("the scheduler stopped: %s", exc, exc_info=exc)
+        finally:
+            await self._close()
+
+    async def _live(self, engine: Engine, start: c.Start) -> None:
+        async with create_task_group() as group:
+            group.start_soon(self._run_engine, engine)
+            durable = engine.submit(start)
+            for schedule, target in self._registrations:
+                durable = engine.submit(schedule, target)
+            self._registrations = []
+            durable.add_done_callback(lambda done: self._say_started(engine, done))
+            if self.door is not None:
+                group.start_soon(self._open_door, engine, self.door)
+            await self._until_over(engine)
+            group.cancel_scope.cancel()
+
+    def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
+        exc = durable.exception()
+        if exc is None:
+            self.started.set_result(engine)
+        else:
+            self.started.set_exception(engine.failure or exc)
+
+    async def _run_engine(self, engine: Engine) -> None:
+        try:
+            await engine.run()
+        finally:
+            self._word.set()
+
+    async def _open_door(self, engine: Engine, door: Door) -> None:
+        """The door is a convenience: if it fails, that is logged, and the timers go on."""
+        try:
+            await door(self)
+        except asyncio.CancelledError:
+            # A child that lets a stray cancellation through would take the group down with it.
+            if engine.is_over:
+                raise
+        except Exception as exc:
+            logger.error("the control socket is closed: %s", exc, exc_info=exc)
+
+    async def _until_over(self, engine: Engine) -> None:
+        """Wait for a stop request, a cancellation of this task, or the engine's end."""
+        while not engine.is_over:
+            try:
+                await self._word.wait()
+                self._word.clear()
+            except asyncio.CancelledError:
+                # The loop is being taken down (asyncio.run ends): leave in order, but at once.
+                self._requests.append(StopRequest(0.0))
+            if self._requests and not engine.is_over:
+                await stop(engine, self._requests, self.boot)
+
+    def _hear(self, request: StopRequest) -> None:
+        self._requests.append(request)
+        self._word.set()
+        if self.over.done():
+            request.answer()
+
+    async def _close(self) -> None:
+        """Give everything back, whatever happens."""
+        try:
+            await self.log.close()
+        except BaseException as exc:
+            self.log.abandon()
+            logger.error("closing the log: %s", exc)
+        self.over.set_result(None)
+        error = self.engine and self.engine.failure
+        for request in self._requests:
+            request.answer(error=str(error) if error else None)

@@ -1,0 +1,65 @@
+"""The executor for `async def` callbacks: one plain asyncio task each, in its own context."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from time import perf_counter_ns
+from typing import Any
+
+from kron.core.commands import FinishRun, Outcome
+
+from .context import CURRENT, Job
+from .failures import describe, report
+
+
+class Tasks:
+    """Owns the tasks of running attempts, by (run, attempt)."""
+
+    def __init__(self, finish: Callable[[FinishRun], None]) -> None:
+        self._finish = finish
+        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+
+    def start(self, job: Job) -> None:
+        """Call the callback and await it."""
+        self._start(job, None)
+
+    def adopt(self, job: Job, awaitable: Any) -> None:
+        """Await what a sync callback returned."""
+        self._start(job, awaitable)
+
+    def cancel(self, run: int, attempt: int) -> bool:
+        """Cancel the attempt's task; False if there is none."""
+        task = self._tasks.get((run, attempt))
+        return task is not None and task.cancel()
+
+    def _start(self, job: Job, awaitable: Any) -> None:
+        context = copy_context()
+        context.run(CURRENT.set, job)
+        task = asyncio.get_running_loop().create_task(self._carry(job, awaitable), context=context)
+        self._tasks[job.run, job.attempt] = task
+
+    async def _carry(self, job: Job, awaitable: Any) -> None:
+        began_ns = perf_counter_ns()
+        outcome, error, interrupt = Outcome.SUCCEEDED, "", None
+        try:
+            await (job.target.call(job.make_context) if awaitable is None else awaitable)
+        except asyncio.CancelledError as exc:
+            outcome, error = Outcome.CANCELLED, describe(exc)
+        except BaseException as exc:
+            outcome, error = Outcome.FAILED, describe(exc)
+            report(job.timer, job.attempt, exc)
+            interrupt = exc if _is_interrupt(exc) else None
+        took_us = (perf_counter_ns() - began_ns) // 1000
+        del self._tasks[job.run, job.attempt]
+        self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
+        if interrupt is not None:
+            raise interrupt
+
+
+def _is_interrupt(exc: BaseException) -> bool:
+    """Ctrl-C reaches the main thread wherever it is; it is meant for the program."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return isinstance(exc, KeyboardInterrupt) and is_main

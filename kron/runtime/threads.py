@@ -1,0 +1,140 @@
+"""The executor for sync callbacks: worker threads that take jobs one by one from one queue.
+
+It begins with one thread and doubles while jobs wait and none ends, so a burst of short jobs is
+done by few threads and jobs that block get a thread each, up to MAX_THREADS. Threads are daemons:
+a callback that never returns does not keep the program from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from queue import SimpleQueue
+from time import perf_counter_ns
+from typing import Any
+
+from kron.core.commands import FinishRun, Outcome
+
+from .context import CURRENT, Job
+from .failures import describe, report
+
+MAX_THREADS = 128
+GROW_SECONDS = 0.002
+
+
+class Threads:
+    """Owns the worker threads. `start` and `stop` belong to the loop's thread."""
+
+    def __init__(
+        self,
+        finish: Callable[[FinishRun], None],
+        adopt: Callable[[Job, Any], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._finish = finish
+        self._adopt = adopt
+        self._loop = loop
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._cancelled: set[tuple[int, int]] = set()
+        self._running: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+        self._count = 0
+        self._ended = 0
+        self._growth: tuple[asyncio.TimerHandle, int] | None = None
+
+    def start(self, job: Job) -> None:
+        """Queue the attempt for the next free thread."""
+        self._jobs.put(job)
+        if self._count == 0:
+            self._add_threads(1)
+        if self._growth is None:
+            self._watch()
+
+    def running(self) -> set[int]:
+        """Runs that a thread is at work on: nothing can stop those."""
+        return {run for run, _ in list(self._running)}
+
+    def cancel(self, run: int, attempt: int) -> bool:
+        """An attempt that no thread has begun is over; one that is begun goes on (False)."""
+        with self._lock:
+            if (run, attempt) in self._running:
+                return False
+            self._cancelled.add((run, attempt))
+        self._finish(FinishRun(run, attempt, Outcome.CANCELLED, 0, "cancelled before it began"))
+        return True
+
+    def stop(self) -> None:
+        """Begin no further job; idle threads end, busy ones end with their job."""
+        if self._growth is not None:
+            self._growth[0].cancel()
+        while not self._jobs.empty():
+            self._jobs.get_nowait()
+        for _ in range(self._count):
+            self._jobs.put(None)
+
+    def _watch(self) -> None:
+        self._growth = (self._loop.call_later(GROW_SECONDS, self._grow), self._ended)
+
+    def _grow(self) -> None:
+        """Add threads if none came free since the last look; look again while jobs wait."""
+        ended_before = self._growth[1] if self._growth else -1
+        self._growth = None
+        waiting = self._jobs.qsize()
+        if waiting == 0:
+            return
+        if self._ended == ended_before:
+            self._add_threads(min(waiting, self._count, MAX_THREADS - self._count))
+        if self._count < MAX_THREADS:
+            self._watch()
+
+    def _add_threads(self, count: int) -> None:
+        for _ in range(count):
+            self._count += 1
+            name = f"kron-worker-{self._count}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._begin(job):
+                Context().run(self._carry, job)
+            self._ended += 1
+
+    def _begin(self, job: Job) -> bool:
+        key = (job.run, job.attempt)
+        with self._lock:
+            if key in self._cancelled:
+                self._cancelled.discard(key)
+                return False
+            self._running.add(key)
+            return True
+
+    def _carry(self, job: Job) -> None:
+        CURRENT.set(job)
+        began_ns = perf_counter_ns()
+        outcome, error, result = Outcome.SUCCEEDED, "", None
+        try:
+            result = job.target.call(job.make_context)
+        except BaseException as exc:
+            outcome, error = Outcome.FAILED, describe(exc)
+            report(job.timer, job.attempt, exc)
+        took_us = (perf_counter_ns() - began_ns) // 1000
+        if inspect.isawaitable(result):
+            self._hand_over(job, result)
+            return
+        self._running.discard((job.run, job.attempt))
+        self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
+
+    def _hand_over(self, job: Job, awaitable: Any) -> None:
+        """A lambda around a coroutine function, say: the loop awaits what it returned."""
+
+        def adopt() -> None:
+            self._running.discard((job.run, job.attempt))
+            self._adopt(job, awaitable)
+
+        try:
+            self._loop.call_soon_threadsafe(adopt)
+        except RuntimeError:  # the loop is closed: there is nobody left to tell
+            getattr(awaitable, "close", lambda: None)()

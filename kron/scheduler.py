@@ -1,0 +1,399 @@
+"""The composition root: `Scheduler` puts store, engine and door together.
+
+Every verb exists twice, sync and with an `a` in front, with one signature. Both submit one command
+to the engine's thread-safe inbox; the sync form waits for the answer, the async form awaits it
+from whatever loop it runs on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple, TypeAlias, TypeVar, Unpack, cast, overload
+
+from anyio import to_thread
+
+from kron import __version__
+from kron.core import commands as c
+from kron.core.definition import Duration, ScheduleOptions, check_name, define
+from kron.core.duration import parse_duration
+from kron.core.errors import ScheduleError, UnknownTimer
+from kron.core.ids import run_id_number, run_id_text
+from kron.core.model import Definition
+from kron.core.views import HistoryRow, TimerStatus, by_next_run, waiting_status
+from kron.runtime.callables import Target, callable_name
+from kron.runtime.clock import Clock, SystemClock
+from kron.runtime.context import RunContext, current_run
+from kron.runtime.control import Control
+from kron.runtime.engine import Engine
+from kron.runtime.host import Host
+from kron.runtime.program import drain_at_exit, forget_in_child, stop_signals
+from kron.runtime.stopping import ShutdownReport, StopRequest
+from kron.storage.file import FileLog
+from kron.storage.log import Log
+from kron.storage.writer import Fsync
+
+__all__ = ["RunContext", "Scheduler", "current_run"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+DataDir: TypeAlias = str | os.PathLike[str]
+Timers: TypeAlias = list[TimerStatus]
+Rows: TypeAlias = list[HistoryRow]
+
+
+class Registration(NamedTuple):
+    """What `schedule` was asked for in this process; it outlives `shutdown`."""
+
+    name: str
+    definition: Definition
+    size_bytes: int
+    target: Target
+    called_us: int
+
+    def command(self) -> c.Schedule:
+        """The command that makes it durable."""
+        return c.Schedule(self.name, self.definition, self.called_us, self.size_bytes)
+
+
+class Scheduler:
+    """One scheduler: a registry of timers, and between `start` and `shutdown` their execution.
+
+    `kron.schedule`, `kron.start` and so on are the methods of a default one; make your own for
+    several in one process. All methods may be called from any thread. `clock` and `open_log` are
+    for tests: a virtual clock, a store other than the data directory.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        open_log: Callable[[str, str, float], Log] | None = None,
+    ) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._open_log = open_log or _file_log
+        self._has_door = open_log is None
+        self._registry: dict[str, Registration] = {}
+        self._control = Control()
+        forget_in_child(self._control)
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(
+        self,
+        data_dir: DataDir | None = None,
+        *,
+        fsync: str = "always",
+        fsync_interval: Duration = "1s",
+    ) -> None:
+        """Open the data directory and carry the schedule out, on a loop in a daemon thread.
+
+        `data_dir` is that argument, else KRON_HOME, else `.kron` in the current directory. With
+        `fsync="interval"` a crash of the machine loses at most `fsync_interval`. Returns when the
+        registrations so far are durable. Raises AlreadyStarted, DataDirLocked (another process
+        has the directory), StorageError (it cannot be used, or the log is damaged).
+        """
+        self._control.start(self._maker(data_dir, fsync, fsync_interval))
+        drain_at_exit(self)
+
+    async def astart(
+        self,
+        data_dir: DataDir | None = None,
+        *,
+        fsync: str = "always",
+        fsync_interval: Duration = "1s",
+    ) -> None:
+        """As `start`, but on the loop that is running now; end it with `await ashutdown()`."""
+        await self._control.astart(self._maker(data_dir, fsync, fsync_interval))
+
+    def shutdown(self, timeout: float = 5.0) -> ShutdownReport:
+        """Start nothing more, wait up to `timeout` seconds for running attempts, then stop them.
+
+        A stopped attempt is not counted and is due again at the next start. Not started: nothing
+        to do. Inside a callback it does not wait for that callback, which may then go on for the
+        rest of the time. Raises ValueError for a timeout that is no time, and nothing else.
+        """
+        return self._control.stop(timeout)
+
+    async def ashutdown(self, timeout: float = 5.0) -> ShutdownReport:
+        """As `shutdown`, from any running loop."""
+        return await self._control.astop(timeout)
+
+    def wait(self) -> None:
+        """Block until SIGINT or SIGTERM (or the scheduler's end), then drain; also as PID 1.
+
+        A second signal ends the draining at once.
+        """
+        host = self._control.running("wait")
+        self._control.refuse_loop_thread("wait", "await_")
+        told = threading.Event()
+        timeouts = iter((5.0, 0.0))
+
+        def on_signal() -> None:
+            with suppress(StopIteration):
+                host.request_stop(StopRequest(next(timeouts)))
+            told.set()
+
+        host.over.add_done_callback(lambda _: told.set())
+        with stop_signals(on_signal):
+            while not told.wait(3600):
+                pass
+            self.shutdown()
+
+    async def await_(self) -> None:
+        """As `wait`, from the running loop. (`await` alone is a word of Python.)"""
+        host = self._control.running("wait")
+        loop = asyncio.get_running_loop()
+        timeouts = iter((5.0, 0.0))
+
+        def on_signal() -> None:
+            with suppress(StopIteration):
+                host.request_stop(StopRequest(next(timeouts)))
+
+        with stop_signals(lambda: loop.call_soon_threadsafe(on_signal)):
+            await asyncio.shield(asyncio.wrap_future(host.over))
+        await self.ashutdown()
+
+    # -- timers ------------------------------------------------------------------------------
+
+    @overload
+    def schedule(self, name: str, fn: F, **options: Unpack[ScheduleOptions]) -> None: ...
+    @overload
+    def schedule(
+        self, name: str, fn: None = None, **options: Unpack[ScheduleOptions]
+    ) -> Callable[[F], F]: ...
+    def schedule(
+        self, name: str, fn: Any = None, **options: Unpack[ScheduleOptions]
+    ) -> Callable[[F], F] | None:
+        """Create the timer `name`, or update it; without `fn`, a decorator that does.
+
+        Exactly one of `cron=`, `every=`, `after=`, `at=` says when; `timezone=` (UTC) is for cron
+        and a naive `at`. `args=` and `kwargs=` (JSON values) go to `fn`, behind one context dict
+        if it takes one. `overlap=` is "delay", "skip" or "allow"; `max_attempts=3` counts the
+        first attempt; `retry_delay="30s"` doubles. `metadata=` and `description=` are yours.
+
+        The same definition again only binds `fn` again. Before `start` it waits in memory; after
+        it, it returns when durable. Raises ScheduleError (a ValueError) or TypeError, naming
+        argument, value and remedy; then nothing has changed.
+        """
+        if fn is None:
+            return self._decorator(name, options)
+        registration = self._register(name, fn, options, "schedule")
+        if self._control.host is not None:
+            command, target = registration.command(), registration.target
+            self._control.submit(command, "schedule", target).result()
+        return None
+
+    async def aschedule(
+        self, name: str, fn: Any = None, **options: Unpack[ScheduleOptions]
+    ) -> None:
+        """As `schedule` with `fn`, from any running loop."""
+        if fn is None:
+            raise TypeError("aschedule() needs fn; as a decorator use @kron.schedule(...).")
+        registration = self._register(name, fn, options)
+        if self._control.host is not None:
+            command, target = registration.command(), registration.target
+            await self._control.asubmit(command, "schedule", target)
+
+    def remove(self, name: str) -> None:
+        """Forget a timer. Its running runs end by themselves, waiting ones are cancelled.
+
+        Raises UnknownTimer.
+        """
+        if self._control.host is None:
+            self._unregister(name)
+        else:
+            self._control.submit(c.Remove(name), "remove").result()
+            self._registry.pop(name, None)
+
+    async def aremove(self, name: str) -> None:
+        """As `remove`, from any running loop."""
+        if self._control.host is None:
+            self._unregister(name)
+        else:
+            await self._control.asubmit(c.Remove(name), "remove")
+            self._registry.pop(name, None)
+
+    def pause(self, name: str) -> bool:
+        """Let no moment of the timer run until `resume`; they are recorded as missed(paused).
+
+        False if it was paused already. Raises UnknownTimer, NotStarted.
+        """
+        return bool(self._control.submit(c.Pause(name), "pause").result())
+
+    async def apause(self, name: str) -> bool:
+        """As `pause`, from any running loop."""
+        return bool(await self._control.asubmit(c.Pause(name), "pause"))
+
+    def resume(self, name: str) -> bool:
+        """End a pause; a one-shot that fell due in it runs now. False if it was not paused."""
+        return bool(self._control.submit(c.Resume(name), "resume").result())
+
+    async def aresume(self, name: str) -> bool:
+        """As `resume`, from any running loop."""
+        return bool(await self._control.asubmit(c.Resume(name), "resume"))
+
+    def trigger(self, name: str) -> str | None:
+        """Run the timer once now, besides its schedule, under its overlap policy.
+
+        Returns the run's id, or None if `overlap="skip"` skipped it. Raises UnknownTimer.
+        """
+        return self._run_text(self._control.submit(c.Trigger(name), "trigger").result())
+
+    async def atrigger(self, name: str) -> str | None:
+        """As `trigger`, from any running loop."""
+        return self._run_text(await self._control.asubmit(c.Trigger(name), "trigger"))
+
+    def cancel(self, name: str) -> int:
+        """Stop the open run of that run id, or all open runs of the timer of that name.
+
+        Returns how many were stopped or asked to stop; the timer stays scheduled. A callback in a
+        thread cannot be stopped: it keeps its place until it returns. Raises UnknownTimer.
+        """
+        return int(self._control.submit(self._cancel(name), "cancel").result())
+
+    async def acancel(self, name: str) -> int:
+        """As `cancel`, from any running loop."""
+        return int(await self._control.asubmit(self._cancel(name), "cancel"))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def status(self, name: str) -> TimerStatus | None:
+        """One timer as a dict (see TimerStatus), or None if there is none of that name."""
+        if self._control.host is None:
+            return self._waiting(name)
+        return self._control.ask(lambda engine: engine.status(name), "status")
+
+    async def astatus(self, name: str) -> TimerStatus | None:
+        """As `status`, from any running loop."""
+        if self._control.host is None:
+            return self._waiting(name)
+        return await self._control.aask(lambda engine: engine.status(name), "status")
+
+    def list(self) -> Timers:
+        """All timers, by next run; those without one last."""
+        if self._control.host is None:
+            return self._all_waiting()
+        return self._control.ask(Engine.list, "list")
+
+    async def alist(self) -> Timers:
+        """As `list`, from any running loop."""
+        if self._control.host is None:
+            return self._all_waiting()
+        return await self._control.aask(Engine.list, "list")
+
+    def history(self, name: str | None = None, *, limit: int = 100) -> Rows:
+        """What became of the latest moments, newest first (see HistoryRow); of one timer or all.
+
+        Raises UnknownTimer for a name that neither exists nor has history, NotStarted.
+        """
+        return self._control.ask(lambda engine: engine.history(name, limit), "history")
+
+    async def ahistory(self, name: str | None = None, *, limit: int = 100) -> Rows:
+        """As `history`, from any running loop."""
+        return await self._control.aask(lambda engine: engine.history(name, limit), "history")
+
+    # -- how it is put together --------------------------------------------------------------
+
+    def _maker(
+        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration
+    ) -> Callable[[], Host]:
+        interval_s = parse_duration(fsync_interval, argument="fsync_interval") / 1_000_000
+        place = os.fspath(default_data_dir() if data_dir is None else data_dir)
+
+        def make() -> Host:
+            log = self._open_log(place, fsync, interval_s)
+            registrations = [(each.command(), each.target) for each in self._registry.values()]
+            host = Host(log, self._clock, registrations, __version__)
+            # A one-shot that ended in this process is not handed to the next start.
+            host.on_finished = lambda name: self._registry.pop(name, None)
+            if self._has_door:
+                host.door = partial(_open_door, self, place)
+            return host
+
+        return make
+
+    def _register(
+        self, name: str, fn: Any, options: ScheduleOptions, sync_verb: str = ""
+    ) -> Registration:
+        check_name(name)
+        definition, size_bytes = define(**options, fn_name=callable_name(fn))
+        target = Target(fn, definition.args, definition.kwargs or {})
+        if sync_verb:
+            self._control.refuse_loop_thread(sync_verb)
+        called_us = self._clock.now().wall_us
+        registration = Registration(name, definition, size_bytes, target, called_us)
+        self._registry[name] = registration
+        return registration
+
+    def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
+        check_name(name)
+        define(**options)
+
+        def register(fn: F) -> F:
+            self.schedule(name, fn, **options)
+            return fn
+
+        return register
+
+    def _unregister(self, name: str) -> None:
+        if self._registry.pop(name, None) is None:
+            raise UnknownTimer(f"there is no timer named {name!r}.")
+
+    def _waiting(self, name: str) -> TimerStatus | None:
+        waiting = self._registry.get(name)
+        if waiting is None:
+            return None
+        return waiting_status(name, waiting.definition, waiting.target.name)
+
+    def _all_waiting(self) -> Timers:
+        names = list(self._registry)
+        return by_next_run(row for name in names if (row := self._waiting(name)) is not None)
+
+    def _cancel(self, name: str) -> c.Command:
+        run = run_id_number(name, self._control.engine("cancel").log.log_id)
+        return c.Cancel(name) if run is None else c.CancelRun(run)
+
+    def _run_text(self, answer: tuple[int, int] | None) -> str | None:
+        log_id = self._control.engine("trigger").log.log_id
+        return None if answer is None else run_id_text(*answer, log_id)
+
+    def leave(self, timeout: float) -> str | None:
+        """Shut down because the program ends; a line for people if one-shots were still to come."""
+        host = self._control.host
+        if host is None or host.over.done() or host.engine is None:
+            return None
+        coming = self._control.ask(Engine.next_one_shot, "list")
+        self.shutdown(timeout)
+        if coming is None:
+            return None
+        name, wait_s = coming
+        return (
+            f"kron: the program ended; next run {name} in {wait_s:.1f} s;"
+            " end with kron.wait() to stay"
+        )
+
+
+def default_data_dir() -> str:
+    """KRON_HOME, else `.kron` in the current directory."""
+    return os.environ.get("KRON_HOME") or ".kron"
+
+
+def _file_log(data_dir: str, fsync: str, interval_s: float) -> Log:
+    if fsync not in ("always", "interval", "never"):
+        raise ScheduleError(f"fsync must be one of: always, interval, never; not {fsync!r}.")
+    return FileLog(data_dir, fsync=cast(Fsync, fsync), interval_s=interval_s)
+
+
+async def _open_door(scheduler: Scheduler, data_dir: str, host: Host) -> None:
+    """The control socket; its libraries are loaded in a thread, for they would stall the loop."""
+    door = await to_thread.run_sync(import_module, "kron.server.door")
+    await door.serve(scheduler, data_dir, host)
+
+
+default: Scheduler = Scheduler()
+"""The scheduler behind `kron.schedule`, `kron.start` and the other functions of the package."""
