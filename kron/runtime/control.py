@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any, TypeVar
 
@@ -61,8 +61,8 @@ class Control:
 
     def stop(self, timeout: float) -> ShutdownReport:
         """Ask the host to stop and wait until it has."""
-        request = _request(self.host, timeout)
-        host = self.host
+        host, carrier = self.host, self._carrier
+        request = _request(host, timeout)
         if host is None or request is None:
             return empty_report()
         self.refuse_loop_thread("shutdown")
@@ -70,22 +70,21 @@ class Control:
         if report["stopped"]:
             if not host.is_stranded():
                 host.over.result()
-            if isinstance(self._carrier, threading.Thread):
-                self._carrier.join(1.0)
+            if isinstance(carrier, threading.Thread):
+                carrier.join(1.0)
             self._drop(host)
         return report
 
     async def astop(self, timeout: float) -> ShutdownReport:
         """As `stop`, from any running loop."""
-        request = _request(self.host, timeout)
-        host = self.host
+        host, carrier = self.host, self._carrier
+        request = _request(host, timeout)
         if host is None or request is None:
             return empty_report()
         report = await asyncio.wrap_future(host.request_stop(request))
         if report["stopped"]:
             if not host.is_stranded():
                 await asyncio.wrap_future(host.over)
-            carrier = self._carrier
             if isinstance(carrier, asyncio.Task) and host.loop is asyncio.get_running_loop():
                 await asyncio.wait({carrier})
             self._drop(host)
@@ -105,12 +104,17 @@ class Control:
             elif old is not None and not old.over.done():
                 raise AlreadyStarted("already started; call shutdown() first.")
             self.host = host = make_host()
+        host.over.add_done_callback(lambda _: self._ended(host))
         return host
 
+    def _ended(self, host: Host) -> None:
+        """A host that came to its end in order is forgotten; a failed one stays visible."""
+        if host.engine is None or host.engine.failure is None:
+            self._drop(host)
+
     def _drop(self, host: Host) -> None:
-        with self._lock:
-            if self.host is host:
-                self.host = self._carrier = None
+        if self.host is host:
+            self.host = None
 
     # -- ask ---------------------------------------------------------------------------------
 
@@ -124,17 +128,25 @@ class Control:
         return host
 
     def engine(self, verb: str) -> Engine:
-        """The running host's engine; raises as `running` does."""
+        """The running engine, waited for while another thread is starting it; raises as `running`
+        does."""
         host = self.running(verb)
-        if host.engine is None:  # it is just being opened, by a start() in another thread
-            host.started.result()
-        assert host.engine is not None
-        return host.engine
+        if not host.started.done() and host.thread != threading.get_ident():
+            wait({host.started})
+        return _engine_of(host, verb)
+
+    async def aengine(self, verb: str) -> Engine:
+        """As `engine`, without blocking the running loop."""
+        host = self.running(verb)
+        if not host.started.done():
+            await asyncio.wait({asyncio.wrap_future(host.started)})
+        return _engine_of(host, verb)
 
     def refuse_loop_thread(self, verb: str, async_verb: str = "") -> None:
         """A sync verb that waits for the engine cannot wait on the engine's own thread."""
         engine = None if self.host is None else self.host.engine
-        if engine is not None and engine.thread == threading.get_ident():
+        is_mine = engine is not None and engine.thread == threading.get_ident()
+        if engine is not None and is_mine and not engine.is_over:
             raise InsideEventLoop(
                 f"{verb}() waits for the disk, and this is the scheduler's own thread; inside the"
                 f" event loop use: await kron.{async_verb or 'a' + verb}(...)"
@@ -148,7 +160,8 @@ class Control:
 
     async def asubmit(self, command: c.Command, verb: str, target: Target | None = None) -> Any:
         """Hand a command in for an async verb, and await the answer."""
-        return await asyncio.wrap_future(self.engine(verb).submit(command, target))
+        engine = await self.aengine(verb)
+        return await asyncio.wrap_future(engine.submit(command, target))
 
     def ask(self, question: Callable[[Engine], T], verb: str) -> T:
         """Ask the last confirmed state; on the loop's own thread it is answered directly."""
@@ -159,10 +172,16 @@ class Control:
 
     async def aask(self, question: Callable[[Engine], T], verb: str) -> T:
         """As `ask`, from any running loop."""
-        engine = self.engine(verb)
+        engine = await self.aengine(verb)
         if engine.loop is asyncio.get_running_loop():
             return question(engine)
         return await asyncio.wrap_future(engine.ask(partial(question, engine)))
+
+
+def _engine_of(host: Host, verb: str) -> Engine:
+    if host.engine is None:
+        raise NotStarted(f"not started yet; {verb}() works once start() has returned.")
+    return host.engine
 
 
 def _request(host: Host | None, timeout: float) -> StopRequest | None:

@@ -308,6 +308,11 @@ class Engine:
         now, log_id = self.machine.now, self.log.log_id
         return timer_status(self.machine.state, timer, now, log_id, is_live=True, fn_name=fn_name)
 
+    @property
+    def is_asleep(self) -> bool:
+        """True while the engine waits for a deadline or a word, and has neither."""
+        return self._sleeper is not None and not self._sleeper.done() and not self._inbox
+
     # -- watching runs end (the host, at shutdown) ---------------------------------------------
 
     def running(self) -> set[int]:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any
@@ -53,6 +54,7 @@ class Host:
         self.on_finished: Callable[[str], object] = lambda timer: None
         self.engine: Engine | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
         self._clock = clock
         self._registrations = registrations
         self.door: Door | None = None
@@ -80,6 +82,7 @@ class Host:
     async def run(self) -> None:
         """Open, carry out, close. Raises nothing: `started` and `over` tell."""
         self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
         self._word = asyncio.Event()
         try:
             torn = await self.log.open()

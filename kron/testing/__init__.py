@@ -1,0 +1,1 @@
+"""The test kit; nothing else in Kron imports it."""
