@@ -126,23 +126,23 @@ class Scheduler:
     def wait(self) -> None:
         """Block until SIGINT or SIGTERM (or the scheduler's end), then drain; also as PID 1.
 
-        A second signal ends the draining at once.
+        A second signal ends the draining at once. Raises KronStopped if the scheduler failed.
         """
         host = self._control.running("wait")
         self._control.refuse_loop_thread("wait", "await_")
-        told = threading.Event()
+        is_over = threading.Event()
         timeouts = iter((5.0, 0.0))
 
         def on_signal() -> None:
+            # Nothing here takes a lock that the interrupted main thread may hold.
             with suppress(StopIteration):
                 host.request_stop(StopRequest(next(timeouts)))
-            told.set()
 
-        host.over.add_done_callback(lambda _: told.set())
+        host.over.add_done_callback(lambda _: is_over.set())
         with stop_signals(on_signal):
-            while not told.wait(3600):
+            while not is_over.wait(3600):
                 pass
-            self.shutdown()
+        host.raise_failure()
 
     async def await_(self) -> None:
         """As `wait`, from the running loop. (`await` alone is a word of Python.)"""
@@ -156,7 +156,7 @@ class Scheduler:
 
         with stop_signals(lambda: loop.call_soon_threadsafe(on_signal)):
             await asyncio.shield(asyncio.wrap_future(host.over))
-        await self.ashutdown()
+        host.raise_failure()
 
     # -- timers ------------------------------------------------------------------------------
 
@@ -312,7 +312,7 @@ class Scheduler:
             # A one-shot that ended in this process is not handed to the next start.
             host.on_finished = lambda name: self._registry.pop(name, None)
             if self._has_door:
-                host.door = partial(_open_door, self, place)
+                host.door = partial(_open_door, self, os.path.abspath(place))
             return host
 
         return make

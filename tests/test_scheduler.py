@@ -15,9 +15,7 @@ import kron
 from kron.core.definition import ScheduleOptions, define
 from kron.scheduler import Scheduler
 
-VERBS = (
-    "schedule start shutdown status list history trigger cancel remove pause resume".split()
-)
+VERBS = "schedule start shutdown status list history trigger cancel remove pause resume".split()
 
 
 def soon(milliseconds):
@@ -162,8 +160,8 @@ def test_a_timer_due_before_a_slow_start_still_fires_once(scheduler):
     scheduler.schedule("once", lambda: ran.append(1), at=soon(100))
     time.sleep(0.2)
     scheduler.start(scheduler.data_dir)
-    eventually(lambda: ran)
-    assert statuses(scheduler, "once") == ["OK"]
+    eventually(lambda: statuses(scheduler, "once") == ["OK"])
+    assert ran == [1]
 
 
 def test_an_at_long_past_never_runs_and_is_said(started, caplog):

@@ -181,6 +181,8 @@ class Control:
 def _engine_of(host: Host, verb: str) -> Engine:
     if host.engine is None:
         raise NotStarted(f"not started yet; {verb}() works once start() has returned.")
+    if host.engine.is_over:
+        raise host.engine.stopped_error()
     return host.engine
 
 

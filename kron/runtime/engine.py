@@ -42,7 +42,7 @@ LOOK_US = 30_000_000
 class Engine:
     """Drives one Machine over one Log on one event loop.
 
-    `submit` and `finish` may be called from any thread; everything else belongs to the loop.
+    `submit`, `hand_in` and `ask` may be called from any thread; all else belongs to the loop.
     """
 
     def __init__(self, machine: Machine, log: Log, clock: Clock) -> None:
@@ -56,8 +56,8 @@ class Engine:
         self.is_cancelled = False
         self.on_finished: Callable[[str], object] = lambda timer: None
         self.targets: dict[str, Target] = {}
-        self.tasks = Tasks(self.finish)
-        self.threads = Threads(self.finish, self.tasks.adopt, self.loop)
+        self.tasks = Tasks(self.hand_in)
+        self.threads = Threads(self.hand_in, self.tasks.adopt, self.loop)
         self._inbox: deque[c.Command] = deque()
         self._callers: dict[int, tuple[Future[Any] | None, Target | None]] = {}
         self._is_woken = False
@@ -73,15 +73,15 @@ class Engine:
         `target` is what the timer calls from then on."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        self._callers[id(command)] = (future, target)
-        self._hand_in(command)
+        self.hand_in(command, target, future)
         return future
 
-    def finish(self, command: c.FinishRun) -> None:
-        """An executor's word; nobody waits for the answer."""
-        self._hand_in(command)
-
-    def _hand_in(self, command: c.Command) -> None:
+    def hand_in(
+        self, command: c.Command, target: Target | None = None, future: Future[Any] | None = None
+    ) -> None:
+        """As `submit`, where nobody (or somebody else's future) waits for the answer."""
+        if target is not None or future is not None:
+            self._callers[id(command)] = (future, target)
         self._inbox.append(command)
         if self.is_over:
             self._refuse_all()
@@ -151,11 +151,9 @@ class Engine:
             self._note_cancelled()
         except StorageError as exc:
             self.machine.undo()
-            stopped = self._stopped_error(exc)
+            self.failure = exc
             for answer in step.answers:
-                future, _ = self._callers.pop(id(answer.command), (None, None))
-                if future is not None:
-                    future.set_exception(stopped)
+                self._refuse(answer.command)
             raise
 
     async def _sleep(self) -> None:
@@ -272,7 +270,7 @@ class Engine:
         try:
             self.loop.call_soon_threadsafe(answer)
         except RuntimeError:
-            future.set_exception(self._stopped_error(self.failure))
+            future.set_exception(self.stopped_error())
         return future
 
     def status(self, name: str) -> TimerStatus | None:
@@ -336,10 +334,11 @@ class Engine:
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _stopped_error(self, cause: BaseException | None) -> KronStopped:
-        reason = f": {cause}" if cause is not None else "."
+    def stopped_error(self) -> KronStopped:
+        """What every call gets that comes after the end."""
+        reason = f": {self.failure}" if self.failure is not None else "."
         error = KronStopped(f"the scheduler has stopped{reason}")
-        error.__cause__ = cause
+        error.__cause__ = self.failure
         return error
 
     def _refuse_all(self) -> None:
@@ -348,9 +347,12 @@ class Engine:
                 command = self._inbox.popleft()
             except IndexError:
                 return
-            future, _ = self._callers.pop(id(command), (None, None))
-            if future is not None:
-                future.set_exception(self._stopped_error(self.failure))
+            self._refuse(command)
+
+    def _refuse(self, command: c.Command) -> None:
+        future, _ = self._callers.pop(id(command), (None, None))
+        if future is not None:
+            future.set_exception(self.stopped_error())
 
 
 REACT: dict[type[ev.Event], Callable[[Engine, int, Any], None]] = {

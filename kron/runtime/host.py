@@ -65,9 +65,11 @@ class Host:
 
     def request_stop(self, request: StopRequest) -> Future[ShutdownReport]:
         """Ask for the end. The future has the report; it never has an exception."""
-        assert self.loop is not None
         try:
-            self.loop.call_soon_threadsafe(self._hear, request)
+            if self.loop is not None and not self.over.done():
+                self.loop.call_soon_threadsafe(self._hear, request)
+            else:
+                request.answer(error=self._failure())
         except RuntimeError:  # the loop was closed under us: nothing runs any more
             self.log.abandon()
             request.answer(error="its event loop was closed")
@@ -75,7 +77,12 @@ class Host:
 
     def is_stranded(self) -> bool:
         """True if the owning loop was closed without a shutdown."""
-        return self.loop is not None and self.loop.is_closed()
+        return self.loop is not None and self.loop.is_closed() and not self.over.done()
+
+    def raise_failure(self) -> None:
+        """Raise KronStopped if the engine has failed."""
+        if self.engine is not None and self.engine.failure is not None:
+            raise self.engine.stopped_error()
 
     # -- the task ----------------------------------------------------------------------------
 
@@ -102,8 +109,10 @@ class Host:
         async with create_task_group() as group:
             group.start_soon(self._run_engine, engine)
             durable = engine.submit(start)
-            for schedule, target in self._registrations:
-                durable = engine.submit(schedule, target)
+            for schedule, target in self._registrations[:-1]:
+                engine.hand_in(schedule, target)
+            if self._registrations:
+                durable = engine.submit(*self._registrations[-1])
             self._registrations = []
             durable.add_done_callback(lambda done: self._say_started(engine, done))
             if self.door is not None:
@@ -151,7 +160,7 @@ class Host:
         self._requests.append(request)
         self._word.set()
         if self.over.done():
-            request.answer()
+            request.answer(error=self._failure())
 
     async def _close(self) -> None:
         """Give everything back, whatever happens."""
@@ -161,6 +170,9 @@ class Host:
             self.log.abandon()
             logger.error("closing the log: %s", exc)
         self.over.set_result(None)
-        error = self.engine and self.engine.failure
         for request in self._requests:
-            request.answer(error=str(error) if error else None)
+            request.answer(error=self._failure())
+
+    def _failure(self) -> str | None:
+        failure = None if self.engine is None else self.engine.failure
+        return None if failure is None else str(failure)
