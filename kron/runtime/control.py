@@ -40,6 +40,9 @@ class Control:
 
     def start(self, make_host: Callable[[], Host]) -> None:
         """Carry a new host in a thread; returns when its registrations are durable."""
+        ending = self._ending()
+        if ending is not None and ending.thread != threading.get_ident():
+            wait({ending.over})
         host = self._claim(make_host)
         self._carrier = run_in_thread(host)
         try:
@@ -50,6 +53,8 @@ class Control:
 
     async def astart(self, make_host: Callable[[], Host]) -> None:
         """Carry a new host on the running loop."""
+        if (ending := self._ending()) is not None:
+            await asyncio.wait({asyncio.wrap_future(ending.over)})
         host = self._claim(make_host)
         self._carrier = task = asyncio.create_task(host.run(), name="kron-host")
         try:
@@ -94,6 +99,12 @@ class Control:
         """In a forked child: the host is the parent's."""
         self._lock = threading.Lock()
         self.host = self._carrier = None
+
+    def _ending(self) -> Host | None:
+        """The host that is giving back what it holds at this moment, if there is one."""
+        host = self.host
+        is_ending = host is not None and host.engine is not None and host.engine.is_over
+        return host if is_ending and host is not None and not host.is_stranded() else None
 
     def _claim(self, make_host: Callable[[], Host]) -> Host:
         refuse_platform()

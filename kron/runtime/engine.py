@@ -151,7 +151,7 @@ class Engine:
             self._note_cancelled()
         except StorageError as exc:
             self.machine.undo()
-            self.failure = exc
+            self.failure, self.is_over = exc, True
             for answer in step.answers:
                 self._refuse(answer.command)
             raise
