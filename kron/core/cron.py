@@ -31,8 +31,9 @@ _Rule = Callable[[int, int], int]  # (weekday of the 1st, days in the month) -> 
 def compile_cron(text: str) -> Cron:
     """Return the compiled form of a cron expression (cached).
 
-    The dialect is DESIGN.md section 5: 5 fields, or 6 with seconds first, or an alias. Blanks
-    and the case of names do not matter. Raises `CronError`, naming field, value and range, if
+    The dialect is Vixie's (crontab(5), with its rule for two restricted day fields) and the
+    day-field additions of Quartz (`L`, `W`, `#`): 5 fields, or 6 with seconds first, or an alias.
+    Blanks and the case of names do not matter. Raises `CronError`, naming field, value and range, if
     `text` is not in the dialect or fires on no date; `TypeError` if it is not a str.
     """
     if not isinstance(text, str):
