@@ -13,10 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias, TypeVar, Unpack, cast, overload
-
-from anyio import to_thread
 
 from kron import __version__
 from kron.core import commands as c
@@ -34,6 +31,7 @@ from kron.runtime.engine import Engine
 from kron.runtime.host import Host
 from kron.runtime.program import drain_at_exit, forget_in_child, stop_signals
 from kron.runtime.stopping import ShutdownReport, StopRequest
+from kron.server.loading import load_serve
 from kron.storage.file import FileLog
 from kron.storage.log import Log
 from kron.storage.writer import Fsync
@@ -391,8 +389,8 @@ def _file_log(data_dir: str, fsync: str, interval_s: float) -> Log:
 
 async def _open_door(scheduler: Scheduler, data_dir: str, host: Host) -> None:
     """The control socket; its libraries are loaded in a thread, for they would stall the loop."""
-    door = await to_thread.run_sync(import_module, "kron.server.door")
-    await door.serve(scheduler, data_dir, host)
+    serve = await load_serve()
+    await serve(scheduler, data_dir, host)
 
 
 default: Scheduler = Scheduler()

@@ -55,7 +55,7 @@ def decode(payload: bytes, index: int) -> Decoded:
                 " Use the newer Kron; the log was not changed."
             )
         return Decoded(header, [_event(row) for row in rows])
-    except (ValueError, TypeError, KeyError, StopIteration) as exc:
+    except (ValueError, TypeError, LookupError, StopIteration) as exc:
         raise LogCorrupt(f"record {index} is not a list of events: {exc}") from exc
 
 

@@ -33,8 +33,8 @@ def compile_cron(text: str) -> Cron:
 
     The dialect is Vixie's (crontab(5), with its rule for two restricted day fields) and the
     day-field additions of Quartz (`L`, `W`, `#`): 5 fields, or 6 with seconds first, or an alias.
-    Blanks and the case of names do not matter. Raises `CronError`, naming field, value and range, if
-    `text` is not in the dialect or fires on no date; `TypeError` if it is not a str.
+    Blanks and the case of names do not matter. Raises `CronError`, naming field, value and range,
+    if `text` is not in the dialect or fires on no date; `TypeError` if it is not a str.
     """
     if not isinstance(text, str):
         raise TypeError(f"cron must be a str, not {type(text).__name__}")

@@ -75,13 +75,13 @@ def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
 def decide_stop_runs(machine: Machine, command: StopRuns) -> Decision:
     """Shutdown: every running run is asked to stop."""
     running = [run.id for run in machine.state.runs.values() if run.state is RunState.RUNNING]
-    return [], len(running), tuple(CancelRun(run, Stop.SHUTDOWN) for run in running)
+    return [], len(running), tuple(CancelRun(run, Stop.SHUTDOWN) for run in sorted(running))
 
 
 def decide_abandon(machine: Machine, command: AbandonRuns) -> Decision:
     """Shutdown: whatever still runs is let go."""
     left = [run.id for run in machine.state.runs.values() if run.state in CARRIED_OUT]
-    return [], len(left), tuple(Interrupt(run) for run in left)
+    return [], len(left), tuple(Interrupt(run) for run in sorted(left))
 
 
 def _succeeded(machine: Machine, run: Run, took_us: int) -> list[Event]:

@@ -24,7 +24,7 @@ def decide_start(machine: Machine, command: Start) -> Decision:
     events.append(SchedulerStarted(at_us, command.boot, command.pid, command.version))
     carried_out = (RunState.RUNNING, RunState.STOPPING)
     left = (run.id for run in machine.state.runs.values() if run.state in carried_out)
-    return events, True, tuple(Interrupt(run) for run in left)
+    return events, True, tuple(Interrupt(run) for run in sorted(left))
 
 
 def decide_drain(machine: Machine, command: Drain) -> Decision:

@@ -16,7 +16,7 @@ from .events import (
     TimerResumed,
     TimerUpdated,
 )
-from .model import Cause, Kind, Overlap, Reason, RunState, Stop
+from .model import Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .state import Timer
 from .timing import explain_passed, first_moment, moments_of, passed
 
@@ -50,16 +50,32 @@ def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
     name, definition, called_us = command.name, command.definition, command.called_us
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
     if timer.definition.has_same_moments(definition):
-        to_wall = machine.state.to_wall
-        anchor_us = to_wall(timer, timer.anchor_us)
-        kept_us = None if timer.next_us is None else to_wall(timer, timer.next_us)
-        return [TimerUpdated(name, definition, at_us, anchor_us, kept_us, cmd_id)]
+        is_freed = timer.next_us is None and definition.overlap is not Overlap.DELAY
+        delayed = _overdue(machine, timer, Reason.DELAYED) if is_freed else []
+        kept = _kept(machine, timer, definition)
+        return [*delayed, TimerUpdated(name, definition, at_us, *kept, cmd_id)]
     next_us = first_moment(definition, called_us)
     return [
-        *_overdue(machine, timer),
+        *_overdue(machine, timer, Reason.CHANGED),
         TimerUpdated(name, definition, at_us, called_us, next_us, cmd_id),
         *_past(machine, command, next_us),
     ]
+
+
+def _kept(machine: Machine, timer: Timer, definition: Definition) -> tuple[int, int | None]:
+    """Anchor and next moment, in wall time, where both definitions name the same moments: as they
+    are, but a timer that leaves `delay` no longer waits for its open run, and a fixed delay
+    becomes a fixed rate from its pending moment, or from now."""
+    to_wall, anchor_us, next_us = machine.state.to_wall, timer.anchor_us, timer.next_us
+    if definition.overlap is not Overlap.DELAY and not definition.is_one_shot:
+        if _is_chained(timer):
+            interval_us = int(definition.value)
+            anchor_us = machine.steady_us if next_us is None else next_us - interval_us
+            next_us = anchor_us + interval_us
+        elif (first := _first_without_outcome(machine, timer)) is not None:
+            now_us = machine.own_now(timer)
+            next_us = next_us or moments_of(timer).next_after(max(now_us, first - 1))
+    return to_wall(timer, anchor_us), None if next_us is None else to_wall(timer, next_us)
 
 
 def _past(machine: Machine, command: Schedule, next_us: int | None) -> list[Event]:
@@ -70,14 +86,23 @@ def _past(machine: Machine, command: Schedule, next_us: int | None) -> list[Even
     return [RunMissed(command.name, at_us, at_us, 1, reason, machine.now.wall_us)]
 
 
-def _overdue(machine: Machine, timer: Timer) -> list[Event]:
-    """The pending moments that have passed and now never run, because the timer changes."""
-    first, now_us = timer.next_us, machine.own_now(timer)
+def _overdue(machine: Machine, timer: Timer, reason: Reason) -> list[Event]:
+    """The moments that have passed without an outcome and now never run."""
+    first, now_us = _first_without_outcome(machine, timer), machine.own_now(timer)
     if first is None or first > now_us:
         return []
     last = first if _is_chained(timer) else moments_of(timer).last_until(now_us)
     assert last is not None
-    return [*passed(machine, timer, first, max(first, last), Reason.CHANGED)]
+    return [*passed(machine, timer, first, max(first, last), reason)]
+
+
+def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
+    """The pending moment, or the first of those that wait for the end of an open run."""
+    if timer.next_us is not None or _is_chained(timer):
+        return timer.next_us
+    runs = (machine.state.runs[id_] for id_ in timer.open)
+    ran = [run.scheduled_us for run in runs if run.cause == Cause.SCHEDULE]
+    return moments_of(timer).next_after(max(ran)) if ran else None
 
 
 def _is_chained(timer: Timer) -> bool:
@@ -95,7 +120,7 @@ def decide_remove(machine: Machine, command: Remove) -> Decision:
     if waiting:
         return [], True, (*(CancelRun(run, Stop.REMOVED) for run in waiting), command)
     removed = TimerRemoved(timer.name, machine.now.wall_us, command.cmd_id)
-    return [*_overdue(machine, timer), removed], True, ()
+    return [*_overdue(machine, timer, Reason.CHANGED), removed], True, ()
 
 
 def decide_pause(machine: Machine, command: Pause) -> Decision:

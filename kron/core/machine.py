@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from . import commands as c
@@ -39,7 +40,7 @@ from .decide_registry import (
     decide_trigger,
 )
 from .errors import KronError, UnknownTimer
-from .events import POSITIONS, Event, RunDue, RunRetrying
+from .events import POSITIONS, Event, RunDue
 from .model import Now, Overlap, RunState
 from .state import Run, State, Timer
 
@@ -107,6 +108,8 @@ class Machine:
         self._answers: list[Answer] = []
         self._size = 0
         self._work: deque[tuple[c.Command | Answer, bool]] = deque()
+        self._taken: list[tuple[c.Command | Answer, bool]] = []
+        self._waiting = 0
 
     # -- the contract ------------------------------------------------------------------------
 
@@ -127,7 +130,8 @@ class Machine:
         self._begin(now)
         while (self._work or inbox) and self._has_room(limit // 2):
             if self._work:
-                self._carry_out(*self._work.popleft())
+                self._taken.append(self._work.popleft())
+                self._carry_out(*self._taken[-1])
             else:
                 self._receive(inbox.popleft())
         while self.is_active and self._has_room(limit):
@@ -147,11 +151,15 @@ class Machine:
 
         The commands of the step are gone; whoever wants them decided again hands them in again.
         """
-        for thing in self.state.undo():
+        changed = self.state.undo()
+        for thing in [*changed, *self.state.timers.values()] if self.has_stepped else changed:
             if isinstance(thing, Timer):
                 self._arm(thing)
+                self._arm_open(thing)
             else:
                 self._arm_run(thing)
+        left = islice(self._work, max(self._waiting - len(self._taken), 0))
+        self._work = deque([*self._taken[: self._waiting], *left])
 
     def next_deadline(self) -> int | None:
         """When, in the clock's elapsed microseconds, `step` has something to do without commands;
@@ -192,6 +200,7 @@ class Machine:
     def _begin(self, now: Now) -> None:
         self.now = now
         self._events, self._answers, self._size = [], [], 0
+        self._taken, self._waiting, self.has_stepped = [], len(self._work), False
         if not self.is_live:
             self.steady_us = now.wall_us - self.state.shift_us
             return
@@ -224,7 +233,9 @@ class Machine:
             events, value, follow = [], exc, ()
         if events:
             self._fold(events)
-            self._size += getattr(command, "size_bytes", 0) + 6 * len(getattr(command, "error", ""))
+            self._size += getattr(command, "size_bytes", 0) + 12 * len(
+                getattr(command, "error", "")
+            )
         self._take_note(command)
         if follow:
             self._work.extend((item, False) for item in follow)
@@ -246,6 +257,7 @@ class Machine:
         first, last = events[0], events[-1]
         name = getattr(first, "timer", "")
         timer = self.state.timers.get(name)
+        run = self.state.runs.get(getattr(first, "run", 0))
         id_ = self.next_id(0)
         for position, event in enumerate(events):
             apply(self.state, id_ + position, event)
@@ -254,13 +266,16 @@ class Machine:
         timer = timer or self.state.timers.get(name)
         if timer is not None:
             self._arm(timer)
-        if isinstance(last, RunDue):
+        if run is not None:  # it waits for a retry, or it waits no more
+            self._arm_run(run)
+        elif isinstance(last, RunDue):
             self._arm_run(self.state.runs[id_ + len(events) - 1])
-        elif isinstance(last, RunRetrying):
-            self._arm_run(self.state.runs[last.run])
 
     def _take_note(self, command: c.Command) -> None:
         """What a command changes in this process alone: nothing of it is in the log."""
+        if isinstance(command, c.Start | c.Drain):
+            kept = {name: getattr(self, name) for name in ("is_live", "_base_us", "draining_us")}
+            self.state.on_undo(lambda: self.__dict__.update(kept))
         if isinstance(command, c.Start):
             self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
             self.steady_us = self.now.elapsed_us + self._base_us
@@ -274,9 +289,13 @@ class Machine:
         """A registration says that the callable is here: an orphan may fire again."""
         if timer.bound_us is None:
             timer.bound_us = self.now.wall_us
+            self.state.on_undo(lambda: self._unbind(timer))
             self._arm(timer)
-            for run_id in timer.open:
-                self._arm_run(self.state.runs[run_id])
+        self._arm_open(timer)
+
+    def _unbind(self, timer: Timer) -> Timer:
+        timer.bound_us = None
+        return timer
 
     # -- deadlines follow from the state -----------------------------------------------------
 
@@ -285,6 +304,11 @@ class Machine:
         if timer.open and timer.definition.overlap is Overlap.DELAY:
             self._arm_run(self.state.runs[timer.open[0]])
 
+    def _arm_open(self, timer: Timer) -> None:
+        """All open runs; needed where a change may concern more than the first."""
+        for run_id in timer.open:
+            self._arm_run(self.state.runs[run_id])
+
     def _arm_run(self, run: Run) -> None:
         """A run waits for its callable, under `delay` for the runs before it, then its time."""
         timer = run.timer
@@ -292,7 +316,8 @@ class Machine:
         is_first = timer.definition.overlap is not Overlap.DELAY or timer.open[:1] == (run.id,)
         if timer.bound_us is not None and is_first and run.id in self.state.runs:
             if run.state is RunState.DUE:
-                deadline_us = run.due_us - self.state.shift_us
+                # Not later than now, also after the wall clock went back.
+                deadline_us = min(run.due_us - self.state.shift_us, self.steady_us)
             elif run.state is RunState.RETRYING:
                 deadline_us = run.retry_us
         self.deadlines.arm(run, deadline_us)

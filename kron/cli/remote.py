@@ -1,0 +1,114 @@
+"""The living runtime, asked over HTTP on its UNIX socket."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx2
+
+from kron.core.errors import KronError, ScheduleError, StorageError, UnknownTimer
+from kron.core.views import HistoryRow, TimerStatus
+from kron.server.address import SOCKET_NAME, reachable
+from kron.server.facts import RuntimeFacts
+from kron.server.holder import find_holder
+from kron.server.token import TOKEN_NAME, read_token
+from kron.storage.datadir import DataDir
+
+from .source import no_door
+
+ANSWER_SECONDS = 10.0
+_ERRORS: dict[int, type[KronError]] = {400: ScheduleError, 404: UnknownTimer}
+
+
+class Remote:
+    """The door of one data directory, as a Source."""
+
+    is_live = True
+
+    def __init__(self, place: DataDir, answer_s: float = ANSWER_SECONDS) -> None:
+        self._place = place
+        self._answer_s = answer_s
+        self._token = self._read_token()
+
+    def timers(self) -> list[TimerStatus]:
+        """See Source."""
+        return cast(list[TimerStatus], self._call("GET", "/v1/timers"))
+
+    def timer(self, name: str) -> TimerStatus:
+        """See Source."""
+        return cast(TimerStatus, self._call("GET", f"/v1/timers/{quote(name, safe='')}"))
+
+    def history(self, name: str, limit: int) -> list[HistoryRow]:
+        """See Source."""
+        path = f"/v1/timers/{quote(name, safe='')}/history?limit={limit}"
+        return cast(list[HistoryRow], self._call("GET", path))
+
+    def act(self, verb: str, name: str) -> dict[str, Any]:
+        """See Source."""
+        path = f"/v1/timers/{quote(name, safe='')}"
+        if verb == "remove":
+            return cast(dict[str, Any], self._call("DELETE", path))
+        if verb == "cancel_run":
+            path, verb = f"/v1/runs/{quote(name, safe='')}", "cancel"
+        return cast(dict[str, Any], self._call("POST", f"{path}/{verb}"))
+
+    def runtime(self) -> RuntimeFacts:
+        """See Live."""
+        return cast(RuntimeFacts, self._call("GET", "/v1/runtime"))
+
+    def shutdown(self, timeout: float) -> dict[str, Any]:
+        """See Live."""
+        answer = self._call("POST", "/v1/runtime/shutdown", {"timeout": timeout})
+        return cast(dict[str, Any], answer)
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """One request. If the connection breaks it is sent once more: its id keeps it from having
+        a second effect."""
+        headers = {"authorization": f"Bearer {self._token}"}
+        if method != "GET":
+            headers["idempotency-key"] = secrets.token_hex(16)
+        try:
+            try:
+                answer = self._send(method, path, headers, body)
+            except (httpx2.ReadError, httpx2.RemoteProtocolError):
+                answer = self._send(method, path, headers, body)
+        except httpx2.TransportError as exc:
+            raise no_door(self._place, find_holder(self._place).pid) from exc
+        if answer.is_error:
+            raise _error(answer)
+        return answer.json()
+
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: dict[str, Any] | None
+    ) -> httpx2.Response:
+        # A bare context and no environment: loading certificates takes 70 ms, for a UNIX socket.
+        bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with reachable(self._place.path_of("")) as uds:
+            transport = httpx2.HTTPTransport(uds=uds, verify=bare, trust_env=False)
+            client = httpx2.Client(
+                transport=transport, base_url="http://kron", trust_env=False, timeout=self._answer_s
+            )
+            with client:
+                return client.request(method, path, headers=headers, json=body)
+
+    def _read_token(self) -> str:
+        shown = self._place.show(TOKEN_NAME)
+        try:
+            token = read_token(self._place)
+        except OSError as exc:
+            raise StorageError(f"{shown}: {exc.strerror}") from exc
+        if token is None:
+            socket_name = self._place.show(SOCKET_NAME)
+            raise StorageError(f"{shown} has no token for {socket_name}. Restart the program.")
+        return token
+
+
+def _error(answer: httpx2.Response) -> KronError:
+    try:
+        text = str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = f"the runtime answered {answer.status_code}"
+    return _ERRORS.get(answer.status_code, KronError)(text)

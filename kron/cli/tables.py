@@ -1,0 +1,243 @@
+"""Timers, history and findings as rich tables that stay readable at 80 columns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import orjson
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from kron.core.views import HistoryRow, TimerStatus
+from kron.server.checkup import DoctorReport
+from kron.server.facts import RuntimeFacts
+
+from . import words
+
+STYLES = {
+    "scheduled": "",
+    "running": "cyan",
+    "retrying": "yellow",
+    "paused": "yellow",
+    "orphaned": "magenta",
+    "dead": "red",
+    "cancelled": "dim",
+    "OK": "green",
+    "FAILED": "red",
+    "DEAD": "bold red",
+    "CANCELLED": "dim",
+    "MISSED": "yellow",
+    "SKIPPED_OVERLAP": "yellow",
+}
+
+
+def timer_table(timers: list[TimerStatus], zone: tzinfo | None, *, is_wide: bool) -> Table:
+    """One line a timer."""
+    now = datetime.now(UTC)
+    table = _table(["TIMER", "STATE", _next_title(zone), "LAST", "SCHEDULE"], fixed={1, 2, 3})
+    for timer in timers:
+        table.add_row(
+            _cell(timer["id"], "bold"),
+            _word(timer["state"]),
+            _next_run(timer, now, zone, is_wide=is_wide),
+            _last(timer["last_status"]),
+            _cell(words.schedule(timer, zone, is_short=not is_wide)),
+        )
+    return table
+
+
+def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
+    """Everything about one timer, a line each; long texts wrap."""
+    now = datetime.now(UTC)
+    last = timer["last_status"]
+    rows: list[tuple[str, Text | None]] = [
+        ("timer", _text(timer["id"], "bold")),
+        ("state", _word(timer["state"])),
+        ("description", _text(timer["description"]) if timer["description"] else None),
+        ("function", _text(timer["fn_name"] or "-")),
+        ("schedule", _text(_both(timer, zone))),
+        ("timezone", _text(timer["timezone"])),
+        ("next run", _long_next(timer, now, zone)),
+        ("overlap", _text(timer["overlap"])),
+        ("attempts", _text(_attempts(timer))),
+        ("last run", _ago(timer["last_run_at"], now, zone)),
+        ("last status", _styled_status(last) if last else _text("-")),
+        ("duration", _text(words.took(timer["last_duration_ms"]))),
+        ("retries (7 d)", _text(f"{timer['retries_last_7d']:,}")),
+        ("counts", _text(_counts(timer))),
+        ("open runs", _text("\n".join(timer["open_runs"]) or "none", is_lines=True)),
+        ("arguments", _json(_arguments(timer))),
+        ("metadata", _json(timer["metadata"])),
+        ("created", _ago(timer["created_at"], now, zone)),
+    ]
+    return _block(rows)
+
+
+def history_table(rows: list[HistoryRow], zone: tzinfo | None, *, is_wide: bool) -> Table:
+    """One line a row, newest first as the API has them."""
+    titles = ["SCHEDULED" + _zone_mark(zone), "STATUS", "TRY", "TOOK", "DETAIL"]
+    if is_wide:
+        titles.insert(4, "RUN")
+    table = _table(titles, fixed=set(range(len(titles) - 1)))
+    for row in rows:
+        cells = [
+            _cell(words.moment(row["scheduled_at"], zone)),
+            _last(row["status"]),
+            _cell("-" if row["attempt"] is None else str(row["attempt"])),
+            _cell(words.took(row["duration_ms"])),
+        ]
+        if is_wide:
+            cells.append(_cell(row["run_id"] or "-"))
+        table.add_row(*cells, _cell(_detail(row, zone, is_wide=is_wide)))
+    return table
+
+
+def doctor_block(report: DoctorReport) -> Group:
+    """The checks, a line or more each, and the verdict."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for check in report["checks"]:
+        mark = Text("ok", "green") if check["ok"] else Text("WRONG", "bold red")
+        table.add_row(mark, Text(check["check"]), _text(check["detail"]))
+    wrong = sum(not check["ok"] for check in report["checks"])
+    verdict = "1 check failed" if wrong == 1 else f"{wrong} checks failed"
+    title = Text("data dir ").append(words.clean(report["data_dir"]), "bold")
+    end = Text(verdict, "bold red") if wrong else Text("all is well", "green")
+    return Group(title, Padding(table, (0, 0, 0, 2)), end)
+
+
+def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
+    """The living process."""
+    now = datetime.now(UTC)
+    failure = facts["failure"]
+    rows: list[tuple[str, Text | None]] = [
+        ("process", _text(str(facts["pid"]), "bold")),
+        ("version", _text(facts["version"])),
+        ("data dir", _text(facts["data_dir"])),
+        ("started", _ago(facts["started_at"], now, zone)),
+        ("timers", _text(f"{facts['timers']:,}")),
+        ("open runs", _text(f"{facts['open_runs']:,}")),
+        ("records", _text(f"{facts['records']:,}")),
+        ("failure", _text(failure, "red") if failure else None),
+        ("loop", _text(f"{facts['loop']} in thread {facts['thread']}")),
+        ("boot", _text(facts["boot"])),
+        ("log", _text(facts["log_id"])),
+    ]
+    return _block(rows)
+
+
+# -- cells -----------------------------------------------------------------------------------
+
+
+def _table(titles: list[str], fixed: set[int]) -> Table:
+    """The columns at `fixed` keep their width; the others give way, with an ellipsis."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold dim")
+    for position, title in enumerate(titles):
+        table.add_column(_cell(title), no_wrap=position in fixed)
+    return table
+
+
+def _block(rows: list[tuple[str, Text | None]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for label, value in rows:
+        if value is not None:
+            table.add_row(Text(label, "dim", no_wrap=True), value)
+    return table
+
+
+def _cell(text: str, style: str = "") -> Text:
+    """Text on one line, cut with an ellipsis where there is no room."""
+    return Text(words.clean(text), style, no_wrap=True, overflow="ellipsis")
+
+
+def _text(text: str, style: str = "", *, is_lines: bool = False) -> Text:
+    """Text that wraps."""
+    return Text(text if is_lines else words.clean(text), style, overflow="fold")
+
+
+def _word(word: str) -> Text:
+    return _cell(word, STYLES.get(word, ""))
+
+
+def _last(status: str | None) -> Text:
+    """The word of a status, without its text (which has a place of its own)."""
+    word = (status or "-").partition(":")[0]
+    return _cell(word.removesuffix("_OVERLAP"), STYLES.get(word, "dim"))
+
+
+def _styled_status(status: str) -> Text:
+    return _text(status, STYLES.get(status.partition(":")[0], ""))
+
+
+def _next_title(zone: tzinfo | None) -> str:
+    return "NEXT RUN" + _zone_mark(zone)
+
+
+def _zone_mark(zone: tzinfo | None) -> str:
+    return " (UTC)" if zone is UTC else ""
+
+
+def _next_run(timer: TimerStatus, now: datetime, zone: tzinfo | None, *, is_wide: bool) -> Text:
+    next_at = timer["next_run_at"]
+    if next_at is None:
+        return _cell("finished" if timer["finished"] else "-", "dim")
+    at = words.moment(next_at, zone) if is_wide else words.short_moment(next_at, now, zone)
+    return _cell(at).append("  " + words.distance(next_at, now), "dim")
+
+
+def _long_next(timer: TimerStatus, now: datetime, zone: tzinfo | None) -> Text:
+    if timer["next_run_at"] is None:
+        return _text("- (finished)" if timer["finished"] else "-")
+    return _ago(timer["next_run_at"], now, zone)
+
+
+def _ago(at: str | None, now: datetime, zone: tzinfo | None) -> Text:
+    if at is None:
+        return _text("-")
+    mark = " UTC" if zone is UTC else ""
+    return _text(words.moment(at, zone) + mark).append("  " + words.distance(at, now), "dim")
+
+
+def _both(timer: TimerStatus, zone: tzinfo | None) -> str:
+    """The schedule in words, and as it was written if that is something else."""
+    plain = words.schedule(timer, zone)
+    is_cron = timer["schedule"].startswith("cron ") and not plain.startswith("cron ")
+    return f"{plain}  ({timer['schedule']})" if is_cron else plain
+
+
+def _attempts(timer: TimerStatus) -> str:
+    if timer["max_attempts"] == 1:
+        return "1"
+    return (
+        f"at most {timer['max_attempts']}, the second after {timer['retry_delay']}, then doubling"
+    )
+
+
+def _counts(timer: TimerStatus) -> str:
+    kinds = ("succeeded", "failed", "missed", "skipped")
+    numbers = (timer["succeeded"], timer["failed"], timer["missed"], timer["skipped"])
+    return ", ".join(f"{number:,} {kind}" for kind, number in zip(kinds, numbers, strict=True))
+
+
+def _arguments(timer: TimerStatus) -> Any:
+    if timer["args"] and timer["kwargs"]:
+        return {"args": timer["args"], "kwargs": timer["kwargs"]}
+    return timer["args"] or timer["kwargs"]
+
+
+def _json(value: Any) -> Text | None:
+    return _text(orjson.dumps(value).decode()) if value else None
+
+
+def _detail(row: HistoryRow, zone: tzinfo | None, *, is_wide: bool) -> str:
+    if row["status"] == "SKIPPED_OVERLAP":
+        return "a run was open"
+    text, last_at = row["error"] or row["reason"] or "", row["last_scheduled_at"]
+    if row["count"] == 1 or last_at is None:
+        return text
+    if is_wide:
+        return f"{text}: {row['count']:,} moments until {words.moment(last_at, zone)}"
+    # So short that the moment is not cut at 80 columns.
+    return f"{text}: {row['count']:,} until {words.short_moment(last_at, datetime.now(UTC), zone)}"

@@ -1,0 +1,154 @@
+"""Reads events off the log's files, from where it stopped reading before."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kron.core.codec import decode
+from kron.core.errors import LogCorrupt, StorageError
+from kron.core.events import POSITIONS, TAGS, Event, Unknown
+from kron.core.ids import run_id_text
+from kron.core.instants import text
+from kron.core.model import Definition
+from kron.core.views import schedule_text
+from kron.storage.datadir import DataDir
+from kron.storage.reader import LogReader
+from kron.storage.recovery import LOG_NAME, scan_of
+
+from .words import clean, log_moment, moment, moment_ms, took
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+LOOK_SECONDS = 0.1
+FINAL = {"RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED"}
+RUN_FIELDS = {"run", "by_run"}
+_HEAD = {"record", "time", "event", "timer"}
+_PLAIN = {("attempt", 1), ("cause", "schedule")}
+_LATER = {"started", "anchor", "boot"}
+"""Fields that people do not miss in a line: --json has them."""
+
+
+class Entry(NamedTuple):
+    """One event as a dict: record, time, event, timer, then its other fields."""
+
+    fields: dict[str, Any]
+
+    def line(self, zone: tzinfo | None) -> Text:
+        """For people: time, event, timer, and the fields that say something; run ids last."""
+        from rich.text import Text
+
+        fields = self.fields
+        at = datetime.fromisoformat(fields["time"])
+        line = Text(moment_ms(fields["time"], zone)[11:], "dim")
+        line.append(f"  {fields['event']:<19}", "bold")
+        line.append("  " + clean(fields.get("timer", "")))
+        for key, value in sorted(fields.items(), key=lambda pair: pair[0] in RUN_FIELDS):
+            if self._is_telling(key, value):
+                line.append(f"  {key.removesuffix('_ms')}=", "dim").append(
+                    _word(key, value, at, zone)
+                )
+        return line
+
+    def day(self, zone: tzinfo | None) -> str:
+        """The date that `line` leaves out."""
+        return moment(self.fields["time"], zone)[:10]
+
+    def _is_telling(self, key: str, value: Any) -> bool:
+        if key in _HEAD or key in _LATER or value in (None, "", 0):
+            return False
+        if key == "scheduled" and self.fields["event"] in FINAL | {"RUN_FAILED"}:
+            return False
+        return not isinstance(value, int | str) or (key, value) not in _PLAIN
+
+
+class LogTail:
+    """The events of a data directory's log. Creates nothing; raises as LogReader does."""
+
+    def __init__(self, data_dir: str) -> None:
+        self._log_id = LogReader(data_dir).log_id
+        self._dir = DataDir(data_dir, read_only=True)
+        self._place: tuple[int, int] | None = None
+        self._seen_bytes = 0
+        self._scheduled_us: dict[int, int] = {}
+
+    def read(self) -> Iterator[Entry]:
+        """The events since the last read; from the beginning the first time."""
+        try:
+            fd = self._dir.open_file(LOG_NAME, os.O_RDONLY)
+        except OSError as exc:
+            raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
+        try:
+            scan = scan_of(self._dir, fd)
+            header = scan.header()
+            if header.log_id != self._log_id or (self._place and scan.end < self._place[1]):
+                raise LogCorrupt(f"{self._dir.show(LOG_NAME)} was replaced while it was read")
+            if self._place is not None:
+                scan.start_at(self._log_id, *self._place)
+            for record in scan.records():
+                self._place = (scan.index, scan.offset)
+                yield from self._entries(record.index, record.payload)
+            self._seen_bytes = scan.end
+        finally:
+            self._dir.disk.close(fd)
+
+    def wait(self) -> None:
+        """Until the log has grown (or shrunk: a torn tail was cut)."""
+        path = self._dir.path_of(LOG_NAME)
+        try:
+            while os.stat(path).st_size == self._seen_bytes:
+                time.sleep(LOOK_SECONDS)
+        except OSError as exc:
+            raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
+
+    def _entries(self, index: int, payload: bytes) -> Iterator[Entry]:
+        header, events = decode(payload, index)
+        for position, event in enumerate(events):
+            yield self._entry(index, index * POSITIONS + position, event, header.get("t", 0))
+
+    def _entry(self, record: int, id_: int, event: Event, log_time_us: int) -> Entry:
+        if isinstance(event, Unknown):
+            head = {"record": record, "time": text(log_time_us), "event": event.tag}
+            return Entry({**head, "fields": event.fields})
+        values: dict[str, Any] = event._asdict()
+        tag = TAGS[type(event)]
+        if tag == "RUN_DUE":
+            values = {**values, "run": id_}
+        self._remember(tag, values)
+        head = {
+            "record": record,
+            "time": text(values.pop("at_us", log_time_us)),
+            "event": tag,
+        }
+        return Entry({**head, **dict(self._field(*pair) for pair in values.items())})
+
+    def _remember(self, tag: str, values: dict[str, Any]) -> None:
+        """A run's id as people see it holds its nominal moment, which not every event carries."""
+        if tag == "RUN_DUE":
+            self._scheduled_us[values["run"]] = values["scheduled_us"]
+
+    def _field(self, name: str, value: Any) -> tuple[str, Any]:
+        if isinstance(value, Definition):
+            return "definition", {"schedule": schedule_text(value), **value.to_json()}
+        if name in RUN_FIELDS:
+            scheduled_us = self._scheduled_us.get(value)
+            return name, scheduled_us and run_id_text(value, scheduled_us, self._log_id)
+        if name in ("took_us", "delta_us"):
+            return name[:-3] + "_ms", value / 1000
+        if name.endswith("_us"):
+            return name[:-3], text(value)
+        return name, value
+
+
+def _word(key: str, value: Any, now: datetime, zone: tzinfo | None) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('schedule', '...')!s}"
+    if key.endswith("_ms"):
+        return took(value)
+    if isinstance(value, str) and value[10:11] == "T" and value.endswith("+00:00"):
+        return log_moment(value, now, zone)
+    return clean(str(value))

@@ -1,0 +1,52 @@
+"""What a living scheduler says about itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TypedDict
+
+from kron.core.instants import text
+from kron.runtime.host import Host
+
+
+class RuntimeFacts(TypedDict):
+    """The process that carries a data directory's schedule out.
+
+    `records` is the index of the last durable record, `failure` why the scheduler takes nothing
+    more (a failed write or fsync, for instance), `thread` the one its event loop runs on.
+    """
+
+    pid: int
+    boot: str
+    version: str
+    data_dir: str
+    log_id: str
+    started_at: str | None
+    timers: int
+    open_runs: int
+    records: int
+    failure: str | None
+    loop: str
+    thread: str
+
+
+def runtime_facts(host: Host, directory: str) -> RuntimeFacts:
+    """Read on the host's own loop."""
+    engine = host.engine
+    assert engine is not None
+    state, loop = engine.machine.state, type(engine.loop)
+    return {
+        "pid": os.getpid(),
+        "boot": host.boot,
+        "version": host.version,
+        "data_dir": directory,
+        "log_id": engine.log.log_id,
+        "started_at": text(state.started_us),
+        "timers": len(state.timers),
+        "open_runs": len(state.runs),
+        "records": engine.log.tip,
+        "failure": None if engine.failure is None else str(engine.failure),
+        "loop": f"{loop.__module__.split('.')[0]}.{loop.__name__}",
+        "thread": threading.current_thread().name,
+    }

@@ -1,0 +1,70 @@
+"""Loads the door's libraries in a thread, such that neither a fork nor the end comes between.
+
+A child forked while another thread imports inherits that module's import lock, held for ever, and
+can never import it itself; so a fork waits for the import, which takes a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeAlias
+
+from anyio import CancelScope
+
+Serve: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
+
+PATIENCE_SECONDS = 5.0
+"""Should the import in turn wait for something that the forking thread holds."""
+
+_loading = threading.RLock()
+_held: list[bool] = []
+
+
+async def load_serve() -> Serve:
+    """`kron.server.door.serve`.
+
+    A cancellation is raised when the import is over: a program that is interrupted in its first
+    instants would else end in the middle of it, with a wrong exit code (CPython forgets that it
+    was interrupted when another thread calls exec() meanwhile).
+    """
+    loaded: Future[Serve] = Future()
+    cancelled: asyncio.CancelledError | None = None
+    threading.Thread(target=_load, args=(loaded,), name="kron-door", daemon=True).start()
+    waiter = asyncio.wrap_future(loaded)
+    with CancelScope(shield=True):
+        while not waiter.done():
+            try:
+                await asyncio.wait({waiter})
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+    return waiter.result()
+
+
+def _load(loaded: Future[Serve]) -> None:
+    try:
+        with _loading:
+            from .door import serve
+        loaded.set_result(serve)
+    except BaseException as exc:
+        loaded.set_exception(exc)
+
+
+def _before_fork() -> None:
+    _held.append(_loading.acquire(timeout=PATIENCE_SECONDS))
+
+
+def _after_fork() -> None:
+    if _held.pop():
+        _loading.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

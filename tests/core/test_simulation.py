@@ -1,0 +1,195 @@
+"""Random histories: every step is undone and replayed (`Player`), and the ledger must be whole."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+
+from kron.core import commands as c
+from kron.core.model import RunState
+from kron.testing.player import BASE_US, Player
+from tests.ledger import check
+
+SECOND = 1_000_000
+NAMES = "abcdef"
+SEEDS = range(60)
+MOVES = 120
+CARRIED_OUT = (RunState.RUNNING, RunState.STOPPING)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_history_keeps_its_ledger(seed: int) -> None:
+    world = World(seed)
+    for _ in range(MOVES):
+        world.move()
+    player = world.player
+    records = [json.loads(payload) for payload in player.log]
+    orphans = set(player.shadow.state.timers) - player.bound
+    assert check(records, end_us=player.end_us, orphans=orphans) == []
+
+
+class World:
+    """A program that does anything at any time, on a machine that fails now and then."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.player = Player()
+        self.player.start()
+        self.player.has_ties = True
+        self.sent: list[c.Command] = []
+        self.moves = [
+            (20, self.schedule),
+            (24, self.end_runs),
+            (8, self.trigger),
+            (6, self.pause_or_resume),
+            (5, self.cancel),
+            (3, self.remove),
+            (30, self.wait),
+            (4, self.block),
+            (4, self.step_wall),
+            (4, self.crash),
+            (2, self.shut_down),
+            (4, self.refuse),
+            (3, self.repeat),
+        ]
+
+    def move(self) -> None:
+        weights = [weight for weight, _ in self.moves]
+        self.random.choices(self.moves, weights)[0][1]()
+
+    def send(self, *commands: c.Command) -> None:
+        player = self.player
+        player.limit = self.random.choice((64, 4096))
+        self.sent += [each for each in commands if each.cmd_id]
+        player.turn(*commands)
+        for name in NAMES:
+            if name not in player.shadow.state.timers:
+                player.program.pop(name, None)
+
+    def name(self) -> str:
+        return self.random.choice(NAMES)
+
+    def cmd(self) -> str:
+        return self.random.choice(("", f"cmd{self.random.randrange(10**9)}"))
+
+    def command(self) -> c.Schedule:
+        pick = self.random.choice
+        selector = pick(
+            [
+                {"every": pick((5, 7.5, 60))},
+                {"every": pick((5, 7.5, 60))},
+                {"cron": pick(("* * * * *", "*/10 * * * * *", "*/7 * * * *", "0 * * * *"))},
+                {"cron": "30 2 * * *", "timezone": pick(("Europe/Berlin", "America/New_York"))},
+                {"after": pick((0, 3, 90))},
+                {"at": _text(self.player.wall_us + pick((-90, -30, 0, 20, 600)) * SECOND)},
+            ]
+        )
+        return self.player.schedule(
+            self.name(),
+            None,
+            self.cmd(),
+            **selector,
+            overlap=pick(("delay", "delay", "skip", "allow")),
+            max_attempts=pick((1, 2, 3)),
+            retry_delay=pick((0, 1, 20)),
+        )
+
+    def schedule(self) -> None:
+        self.send(self.command())
+
+    def trigger(self) -> None:
+        self.send(c.Trigger(self.name(), self.cmd()))
+
+    def pause_or_resume(self) -> None:
+        kind = self.random.choice((c.Pause, c.Resume, c.Resume))
+        self.send(kind(self.name(), self.cmd()))
+
+    def remove(self) -> None:
+        self.send(c.Remove(self.name(), self.cmd()))
+
+    def cancel(self) -> None:
+        runs = list(self.player.machine.state.runs)
+        if runs and self.random.random() < 0.5:
+            self.send(c.CancelRun(self.random.choice(runs), cmd_id=self.cmd()))
+        else:
+            self.send(c.Cancel(self.name(), self.cmd()))
+
+    def end_runs(self) -> None:
+        machine = self.player.machine
+        runs = [run for run in machine.state.runs.values() if run.state in CARRIED_OUT]
+        picked = self.random.sample(runs, min(len(runs), self.random.choice((1, 1, 2, 99))))
+        stale = self.random.random() < 0.1
+        outcomes = self.random.choices(list(c.Outcome), (6, 3, 1), k=len(picked))
+        if machine.is_live:
+            self.send(
+                *(
+                    c.FinishRun(run.id, run.attempt - stale, outcome, 1000, "Oops")
+                    for run, outcome in zip(picked, outcomes, strict=True)
+                )
+            )
+
+    def wait(self) -> None:
+        self.player.advance(self.player.us + self.random.choice((1, 10, 61, 300)) * SECOND // 2)
+        self.player.turn()
+
+    def block(self) -> None:
+        self.player.us += self.random.choice((7, 100, 4000)) * SECOND
+        self.player.turn()
+
+    def step_wall(self) -> None:
+        steps = (-7200, -60, -1, -0.04, -0.03, 0.03, 0.04, 1, 60, 7200)
+        self.player.stepped_us += round(self.random.choice(steps) * SECOND)
+        self.player.turn()
+
+    def crash(self) -> None:
+        self.player.crash()
+        self.player.us += self.random.choice((0, 3, 500, 90_000)) * SECOND
+        if self.random.random() < 0.3:
+            self.random.choice((self.trigger, self.pause_or_resume, self.cancel, self.remove))()
+        names = {name for name in NAMES if self.random.random() < 0.8}
+        self.player.limit = self.random.choice((64, 4096))
+        self.player.start(names)
+
+    def shut_down(self) -> None:
+        player = self.player
+        self.send(c.Drain())
+        self.wait()
+        self.end_runs()
+        self.send(c.StopRuns())
+        if self.random.random() < 0.3:
+            self.crash()
+            return
+        self.end_runs()
+        self.send(c.AbandonRuns())
+        self.send(c.Stopped(f"boot{player.life}"))
+        player.crash()
+        player.us += self.random.choice((0, 100, 5000)) * SECOND
+        player.start()
+
+    def refuse(self) -> None:
+        program, bound = dict(self.player.program), set(self.player.bound)
+        commands = [self.command(), c.Remove(self.name()), c.Trigger(self.name())]
+        commands += [c.Drain(), c.StopRuns(), c.Cancel(self.name())]
+        self.player.refuse(*self.random.sample(commands, 3))
+        self.player.program, self.player.bound = program, bound
+        self.player.turn()
+
+    def repeat(self) -> None:
+        """A command that had its effect has no second one."""
+        done = [each for each in self.sent if each.cmd_id in self.player.shadow.state.commands]
+        if done:
+            before = self.player.machine.state.index
+            player, command = self.player, self.random.choice(done)
+            player.answers = []
+            first = player.machine.state.commands[command.cmd_id]
+            player.turn(command)
+            assert player.machine.state.commands[command.cmd_id] == first
+            assert len(player.answers) == 1 and player.machine.state.index <= before + 2
+
+
+def _text(wall_us: int) -> str:
+    from kron.core.instants import text
+
+    return str(text(max(wall_us, BASE_US)))

@@ -1,0 +1,202 @@
+"""A program to be killed: it schedules without rest, and keeps a record outside of Kron.
+
+    worker.py DATA_DIR RECORD SEED [HOLD]
+
+RECORD gets one line of JSON for each thing that happened, by one `os.write` on an O_APPEND
+descriptor, so it survives the SIGKILL of this process: `ask` before a call and `ack` after it, `ran`
+when a callback begins, `list` what a start found. With HOLD it only finishes what is left, until
+its stdin ends, and leaves in order.
+"""
+
+import json
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from kron.core.errors import UnknownTimer
+from kron.scheduler import Scheduler, current_run
+
+DATA_DIR, RECORD, SEED = sys.argv[1], sys.argv[2], int(sys.argv[3])
+IS_HOLDING = len(sys.argv) > 4
+CHURNED = 4
+"""Names a churning thread has for itself."""
+
+scheduler = Scheduler()
+record_fd = os.open(RECORD, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+boot = os.getpid()
+
+
+def note(what, **fields):
+    os.write(record_fd, json.dumps({"what": what, "boot": boot, **fields}).encode() + b"\n")
+
+
+def ran():
+    context = current_run()
+    kept = ("timer_id", "run_id", "attempt", "max_attempts", "scheduled_at")
+    note("ran", **{name: context[name] for name in kept})
+
+
+# -- callbacks ------------------------------------------------------------------------------------
+
+
+def quick():
+    ran()
+
+
+def slow():
+    ran()
+    time.sleep(0.03)
+
+
+async def slow_async():
+    ran()
+    import asyncio
+
+    await asyncio.sleep(0.03)
+
+
+async def failing():
+    ran()
+    raise ValueError("on purpose")
+
+
+def failing_at_first():
+    ran()
+    if current_run()["attempt"] < 3:
+        raise ValueError("at first")
+
+
+BEATS = {
+    "delay-sync": (quick, {"every": "20ms"}),
+    "skip-async": (slow_async, {"every": "25ms", "overlap": "skip"}),
+    "allow-sync": (slow, {"every": "20ms", "overlap": "allow"}),
+    "allow-async": (slow_async, {"every": "50ms", "overlap": "allow", "max_attempts": 5}),
+    "failing": (failing, {"every": "40ms", "retry_delay": "15ms", "max_attempts": 2}),
+    "recovering": (
+        failing_at_first,
+        {"every": "30ms", "overlap": "skip", "retry_delay": "10ms", "max_attempts": 4},
+    ),
+    "cron": (quick, {"cron": "* * * * * *"}),
+    "cron-slow": (slow, {"cron": "*/2 * * * * *", "overlap": "skip"}),
+}
+
+
+def shot_options(options):
+    """The options of a one-shot as they stand in the record."""
+    options = dict(options)
+    if "at" in options:
+        options["at"] = datetime.fromisoformat(options["at"])
+    return options
+
+
+# -- calls ----------------------------------------------------------------------------------------
+
+
+class Caller:
+    """Makes calls, each with a line before and after it."""
+
+    def __init__(self, own, seed):
+        self.own = own
+        self.random = random.Random(seed)
+        self.count = 0
+
+    def call(self, verb, name, do, **fields):
+        self.count += 1
+        call = f"{boot}-{self.own}-{self.count}"
+        note("ask", call=call, verb=verb, name=name, **fields)
+        try:
+            do()
+        except UnknownTimer:
+            note("ack", call=call, unknown=True)
+        else:
+            note("ack", call=call, unknown=False)
+
+    def churn_for_ever(self):
+        while True:
+            self.churn()
+
+    def churn(self):
+        name = f"churn-{self.own}-{self.random.randrange(CHURNED)}"
+        verbs = ["schedule", "schedule", "pause", "resume", "remove", "trigger", "cancel", "shot"]
+        verb = self.random.choice(verbs)
+        if verb == "schedule":
+            self.schedule(name)
+        elif verb == "shot":
+            self.shot(f"shot-{boot}-{self.own}-{self.count}")
+        else:
+            self.call(verb, name, lambda: getattr(scheduler, verb)(name))
+
+    def schedule(self, name):
+        version = f"{boot}-{self.own}-{self.count}"
+        options = {
+            "every": self.random.choice(["20ms", "35ms", "1h"]),
+            "overlap": self.random.choice(["delay", "skip", "allow"]),
+            "retry_delay": "10ms",
+            "description": version,
+        }
+        fn = self.random.choice([quick, slow, slow_async, failing])
+        self.call(
+            "schedule", name, lambda: scheduler.schedule(name, fn, **options), version=version
+        )
+
+    def shot(self, name):
+        wait_s = self.random.choice([0.0, 0.05, 0.3, 0.8])
+        if self.random.random() < 0.5:
+            options = {"after": wait_s}
+        else:
+            options = {"at": (datetime.now(UTC) + timedelta(seconds=wait_s)).isoformat()}
+        fn = self.random.choice(["quick", "slow_async", "failing_at_first"])
+        options |= {"retry_delay": "10ms", "description": fn, "max_attempts": 30}
+        self.call(
+            "shot",
+            name,
+            lambda: scheduler.schedule(name, globals()[fn], **shot_options(options)),
+            options=options,
+        )
+
+
+# -- the program ----------------------------------------------------------------------------------
+
+
+def shots_asked():
+    """The one-shots of earlier boots: a real program has them in its code, or in its database."""
+    with open(RECORD) as lines:
+        calls = [json.loads(line) for line in lines]
+    return {call["name"]: call["options"] for call in calls if call.get("verb") == "shot"}
+
+
+def main():
+    logging.disable()  # failures are on purpose here
+    for name, (fn, options) in BEATS.items():
+        scheduler.schedule(name, fn, **options)
+    for name, options in shots_asked().items():
+        scheduler.schedule(name, globals()[options["description"]], **shot_options(options))
+    note("start")
+    print("starting", flush=True)
+    scheduler.start(DATA_DIR)
+    rows = scheduler.list()
+    note("list", rows={row["id"]: [row["state"], row["description"]] for row in rows})
+    if IS_HOLDING:
+        hold()
+    callers = [Caller(own, f"{SEED}-{own}") for own in range(2)]
+    threads = [threading.Thread(target=each.churn_for_ever, daemon=True) for each in callers]
+    for thread in threads:
+        thread.start()
+    threads[0].join()
+
+
+def hold():
+    """Until every one-shot is over."""
+    while any(not row["finished"] for row in scheduler.list() if row["id"].startswith("shot-")):
+        time.sleep(0.02)
+    report = scheduler.shutdown()
+    assert report["stopped"] and not report["abandoned"], report
+    print("done", flush=True)
+    sys.exit(0)
+
+
+main()
