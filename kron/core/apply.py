@@ -14,11 +14,6 @@ from . import events as ev
 from .state import DAY_US, Row, Run, State, Timer
 
 
-def apply(state: State, id_: int, event: ev.Event) -> None:
-    """Fold one event, whose id is `id_`, into the state."""
-    APPLY[type(event)](state, id_, event)
-
-
 def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
     timer = Timer(id_, event)
     _place(state, timer, event)
@@ -68,13 +63,12 @@ def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
 def _run_due(state: State, id_: int, event: ev.RunDue) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
-    run = Run(id_, timer, event)
-    state.runs[id_] = run
-    state.on_undo(lambda: state.runs.pop(id_))
+    state.enter(Run(id_, timer, event))
     timer.open = (*timer.open, id_)
     if event.cause == "schedule":
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
-    state.remember(event.cmd, "due", id_, event.scheduled_us)
+    if event.cmd:
+        state.remember(event.cmd, "due", id_, event.scheduled_us)
 
 
 def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from . import commands as c
-from .apply import apply
+from .apply import APPLY
 from .deadlines import Deadlines
 from .decide_due import decide_due, decide_ready
 from .decide_finish import (
@@ -117,8 +117,8 @@ class Machine:
         """Fold a record from the log. Raises KeyError or ValueError if it cannot follow."""
         if index != self.state.index + 1:
             raise ValueError(f"record {index} cannot follow record {self.state.index}")
-        for position, event in enumerate(events):
-            apply(self.state, index * POSITIONS + position, event)
+        for id_, event in enumerate(events, index * POSITIONS):
+            APPLY[type(event)](self.state, id_, event)
         self.state.confirm(index)
 
     def step(self, inbox: deque[c.Command], now: Now, limit: int = POSITIONS) -> Step:
@@ -233,10 +233,9 @@ class Machine:
             events, value, follow = [], exc, ()
         if events:
             self._fold(events)
-            self._size += getattr(command, "size_bytes", 0) + 12 * len(
-                getattr(command, "error", "")
-            )
-        self._take_note(command)
+        take_note = NOTES.get(type(command))
+        if take_note is not None:
+            take_note(self, command)
         if follow:
             self._work.extend((item, False) for item in follow)
             self._work.append((Answer(command, value), True))
@@ -259,8 +258,8 @@ class Machine:
         timer = self.state.timers.get(name)
         run = self.state.runs.get(getattr(first, "run", 0))
         id_ = self.next_id(0)
-        for position, event in enumerate(events):
-            apply(self.state, id_ + position, event)
+        for position, event in enumerate(events, id_):
+            APPLY[type(event)](self.state, position, event)
         self._events += events
         self._size += len(events) * (EVENT_BYTES + len(name))
         timer = timer or self.state.timers.get(name)
@@ -271,27 +270,37 @@ class Machine:
         elif isinstance(last, RunDue):
             self._arm_run(self.state.runs[id_ + len(events) - 1])
 
-    def _take_note(self, command: c.Command) -> None:
-        """What a command changes in this process alone: nothing of it is in the log."""
-        if isinstance(command, c.Start | c.Drain):
-            kept = {name: getattr(self, name) for name in ("is_live", "_base_us", "draining_us")}
-            self.state.on_undo(lambda: self.__dict__.update(kept))
-        if isinstance(command, c.Start):
-            self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
-            self.steady_us = self.now.elapsed_us + self._base_us
-            self.is_live = True
-        elif isinstance(command, c.Drain):
-            self.draining_us = self.draining_us or self.now.wall_us
-        elif isinstance(command, c.Schedule) and self.is_live:
-            self._bind(self.state.timers[command.name])
+    # -- what a command changes in this process alone: nothing of it is in the log ------------
 
-    def _bind(self, timer: Timer) -> None:
+    def _note_start(self, command: c.Start) -> None:
+        self._keep("is_live", "_base_us")
+        self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
+        self.steady_us = self.now.elapsed_us + self._base_us
+        self.is_live = True
+
+    def _note_drain(self, command: c.Drain) -> None:
+        self._keep("draining_us")
+        self.draining_us = self.draining_us or self.now.wall_us
+
+    def _keep(self, *names: str) -> None:
+        kept = {name: getattr(self, name) for name in names}
+        self.state.on_undo(lambda: self.__dict__.update(kept))
+
+    def _note_schedule(self, command: c.Schedule) -> None:
         """A registration says that the callable is here: an orphan may fire again."""
+        self._size += command.size_bytes
+        if not self.is_live:
+            return
+        timer = self.state.timers[command.name]
         if timer.bound_us is None:
             timer.bound_us = self.now.wall_us
             self.state.on_undo(lambda: self._unbind(timer))
             self._arm(timer)
         self._arm_open(timer)
+
+    def _note_finish(self, command: c.FinishRun) -> None:
+        if command.error:  # JSON may escape each character by six bytes, in two events
+            self._size += 12 * len(command.error)
 
     def _unbind(self, timer: Timer) -> Timer:
         timer.bound_us = None
@@ -332,6 +341,14 @@ class Machine:
         if self.state.timers.get(timer.name) is not timer:
             return None
         return next_us if definition.is_elapsed else next_us - self.state.shift_us
+
+
+NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {
+    c.Start: Machine._note_start,
+    c.Drain: Machine._note_drain,
+    c.Schedule: Machine._note_schedule,
+    c.FinishRun: Machine._note_finish,
+}
 
 
 def _first_answer(tag: str, id_: int, value: int) -> object:

@@ -8,6 +8,7 @@ they belong to this process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -234,6 +235,12 @@ class State:
         """Remember how to take back a change that is not a field of a timer or run."""
         self._undo.append(restore)
 
+    def enter(self, run: Run) -> None:
+        """Put a new run in. It needs no image: undone, it is gone."""
+        run.stamp = self._step
+        self.runs[run.id] = run
+        self._undo.append(partial(self.runs.pop, run.id))
+
     def leave(self, timer: Timer) -> None:
         """Take a timer out."""
         del self.timers[timer.name]
@@ -269,8 +276,9 @@ class State:
         if state in FINAL:
             timer = run.timer
             self.touch(timer)
-            timer.open = tuple(id_ for id_ in timer.open if id_ != run_id)
+            is_only = len(timer.open) == 1
+            timer.open = () if is_only else tuple(id_ for id_ in timer.open if id_ != run_id)
             del self.runs[run_id]
             self._gone[run_id] = run
-            self._undo.append(lambda: self.runs.__setitem__(run_id, run))
+            self._undo.append(partial(self.runs.__setitem__, run_id, run))
         return run

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from kron.core.apply import apply
+from kron.core.apply import APPLY
 from kron.core.events import TAGS, RunDue, RunStarted, RunSucceeded, TimerCreated
 from kron.core.model import Definition, Kind, RunState
 from kron.core.state import State
 from kron.core.transitions import FINAL, TRANSITIONS, diagram
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
+
+
+def apply(state, id_, event):
+    APPLY[type(event)](state, id_, event)
 
 
 def test_every_row_is_taken_by_a_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
