@@ -26,6 +26,7 @@ from kron.runtime.recovery import fold
 from kron.scheduler import Scheduler
 from kron.storage.reader import LogReader
 from tests.crash.outside import Outside
+from tests.ledger import check, read_records
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
@@ -104,6 +105,16 @@ def test_records_follow_one_another_without_a_gap_and_log_time_never_goes_back(s
     assert [index for index, _ in story.records] == [*range(1, len(story.records) + 1)]
     times = [record.header["t"] for _, record in story.decoded]
     assert times == sorted(times)
+
+
+def test_the_ledger_is_whole(story):
+    """Every due moment ran, or is recorded with the reason why not, by an independent judge."""
+    records = read_records(story.data_dir / "kron.aof")
+    assert len(records) == len(story.records)
+    (stopped,) = story.of("SchedulerStopped")
+    registered = {line["timer_id"] for line in story.outside.ran}
+    orphans = {name for name in registered if name.startswith("churn")}
+    assert check(records, end_us=stopped.since_us, orphans=orphans) == []
 
 
 def test_no_callback_ran_before_its_start_was_durable(story):
