@@ -7,11 +7,8 @@ from whatever loop it runs on.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypeVar, Unpack, cast, overload
 
@@ -29,8 +26,9 @@ from kron.runtime.context import RunContext, current_run
 from kron.runtime.control import Control
 from kron.runtime.engine import Engine
 from kron.runtime.host import Host
-from kron.runtime.program import drain_at_exit, forget_in_child, stop_signals
-from kron.runtime.stopping import ShutdownReport, StopRequest
+from kron.runtime.program import drain_at_exit, forget_in_child
+from kron.runtime.signals import await_until, wait_until
+from kron.runtime.stopping import ShutdownReport
 from kron.server.loading import load_serve
 from kron.storage.file import FileLog
 from kron.storage.log import Log
@@ -128,32 +126,13 @@ class Scheduler:
         """
         host = self._control.running("wait")
         self._control.refuse_loop_thread("wait", "await_")
-        is_over = threading.Event()
-        timeouts = iter((5.0, 0.0))
-
-        def on_signal() -> None:
-            # Nothing here takes a lock that the interrupted main thread may hold.
-            with suppress(StopIteration):
-                host.request_stop(StopRequest(next(timeouts)))
-
-        host.over.add_done_callback(lambda _: is_over.set())
-        with stop_signals(on_signal):
-            while not is_over.wait(3600):
-                pass
+        wait_until(host.over, host.hear_signal)
         host.raise_failure()
 
     async def await_(self) -> None:
         """As `wait`, from the running loop. (`await` alone is a word of Python.)"""
         host = self._control.running("wait")
-        loop = asyncio.get_running_loop()
-        timeouts = iter((5.0, 0.0))
-
-        def on_signal() -> None:
-            with suppress(StopIteration):
-                host.request_stop(StopRequest(next(timeouts)))
-
-        with stop_signals(lambda: loop.call_soon_threadsafe(on_signal)):
-            await asyncio.shield(asyncio.wrap_future(host.over))
+        await await_until(host.over, host.hear_signal)
         host.raise_failure()
 
     # -- timers ------------------------------------------------------------------------------

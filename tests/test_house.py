@@ -249,7 +249,7 @@ def test_the_core_has_no_clock_and_no_io(path: str) -> None:
 def test_the_runtime_sees_only_the_log_protocol(path: str) -> None:
     def rule(module: Module) -> Iterator[Finding]:
         for line, name in imports(module):
-            is_protocol = name == "kron.storage.log" or name.startswith("kron.storage.log.")
+            is_protocol = name.startswith(("kron.storage.log", "kron.storage.blocking"))
             is_storage = in_kron(name) and layer_of(name) == "storage"
             if module.layer == "runtime" and is_storage and not is_protocol:
                 yield line, f"{name}: the runtime gets its log as an argument (kron.storage.log)"

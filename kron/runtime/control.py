@@ -155,9 +155,10 @@ class Control:
 
     def refuse_loop_thread(self, verb: str, async_verb: str = "") -> None:
         """A sync verb that waits for the engine cannot wait on the engine's own thread."""
-        engine = None if self.host is None else self.host.engine
-        is_mine = engine is not None and engine.thread == threading.get_ident()
-        if engine is not None and is_mine and not engine.is_over:
+        host = self.host
+        if host is None or host.engine is None or host.engine.is_over or host.is_stranded():
+            return
+        if host.engine.thread == threading.get_ident():
             raise InsideEventLoop(
                 f"{verb}() waits for the disk, and this is the scheduler's own thread; inside the"
                 f" event loop use: await kron.{async_verb or 'a' + verb}(...)"

@@ -29,6 +29,9 @@ from .stopping import ShutdownReport, StopRequest, stop
 
 logger = logging.getLogger("kron")
 
+DRAIN_SECONDS = 5.0
+"""How long running attempts may go on after a SIGINT or SIGTERM."""
+
 Door = Callable[["Host"], Awaitable[None]]
 
 
@@ -59,6 +62,7 @@ class Host:
         self._registrations = registrations
         self.door: Door | None = None
         self._requests: list[StopRequest] = []
+        self._was_signalled = False
         self._word: asyncio.Event
 
     # -- from any thread ---------------------------------------------------------------------
@@ -74,6 +78,11 @@ class Host:
             self.log.abandon()
             request.answer(error="its event loop was closed")
         return request.report
+
+    def hear_signal(self) -> None:
+        """SIGINT or SIGTERM: the first one drains, a further one ends that at once."""
+        self.request_stop(StopRequest(0.0 if self._was_signalled else DRAIN_SECONDS))
+        self._was_signalled = True
 
     def is_stranded(self) -> bool:
         """True if the owning loop was closed without a shutdown."""

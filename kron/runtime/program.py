@@ -1,17 +1,16 @@
-"""The program around a scheduler: its loop thread, its signals, its end, its forks."""
+"""The program around a scheduler: its loop thread, its end, its forks."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
 import os
-import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
 from .host import Host
 
@@ -97,18 +96,3 @@ def refuse_platform() -> None:
             "start() was reached while a multiprocessing child imports your program. Put the"
             ' call under `if __name__ == "__main__":`.'
         )
-
-
-@contextmanager
-def stop_signals(on_signal: Callable[[], Any]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `on_signal` while the block runs (main thread only)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: on_signal()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from anyio import to_thread
+from functools import partial
 
 from kron.core.codec import decode
 from kron.core.errors import LogCorrupt
 from kron.core.machine import Machine
+from kron.storage.blocking import in_thread
 from kron.storage.log import Log, Record
 
 RECORDS_AT_ONCE = 1_000
@@ -21,7 +22,7 @@ async def recover(log: Log) -> Machine:
     machine = Machine()
     while machine.state.index < log.tip:
         records = await log.read(machine.state.index, RECORDS_AT_ONCE)
-        await to_thread.run_sync(fold, machine, records)
+        await in_thread(partial(fold, machine, records))
     return machine
 
 

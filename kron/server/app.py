@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 import orjson
-from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from kron.core.views import HistoryRow, TimerStatus
 from kron.runtime.engine import Engine
 from kron.runtime.host import Host
 from kron.runtime.stopping import StopRequest
+from kron.storage.blocking import in_thread
 
 from .checkup import examine, with_runtime
 from .facts import runtime_facts
@@ -133,7 +133,7 @@ class Api:
 
     async def doctor(self, request: Request) -> Response:
         """GET /v1/doctor: see DoctorReport. The files are read in a thread."""
-        report = await to_thread.run_sync(examine, self._directory)
+        report = await in_thread(lambda: examine(self._directory))
         return _json(with_runtime(report, runtime_facts(self._host, self._directory)))
 
     # -- changing ----------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from kron.runtime.host import Host
+from kron.storage.blocking import in_thread
 from kron.storage.datadir import DataDir
 
 from .app import Reads, make_app
@@ -23,7 +24,7 @@ async def serve(scheduler: Reads, data_dir: str, host: Host) -> None:
     await asyncio.wait({asyncio.shield(asyncio.wrap_future(host.started))})
     if host.started.exception() is not None:
         return
-    token = await to_thread.run_sync(ensure_token, DataDir(data_dir))
+    token = await in_thread(lambda: ensure_token(DataDir(data_dir)))
     listener = Listener(data_dir, make_app(scheduler, host, data_dir, token))
     try:
         await listener.open()

@@ -6,14 +6,12 @@ can never import it itself; so a fork waits for the import, which takes a tenth 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from typing import Any, TypeAlias
 
-from anyio import CancelScope
+from kron.storage.blocking import in_thread
 
 Serve: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
 
@@ -31,28 +29,13 @@ async def load_serve() -> Serve:
     instants would else end in the middle of it, with a wrong exit code (CPython forgets that it
     was interrupted when another thread calls exec() meanwhile).
     """
-    loaded: Future[Serve] = Future()
-    cancelled: asyncio.CancelledError | None = None
-    threading.Thread(target=_load, args=(loaded,), name="kron-door", daemon=True).start()
-    waiter = asyncio.wrap_future(loaded)
-    with CancelScope(shield=True):
-        while not waiter.done():
-            try:
-                await asyncio.wait({waiter})
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-    if cancelled is not None:
-        raise cancelled
-    return waiter.result()
+    return await in_thread(_load, "kron-door")
 
 
-def _load(loaded: Future[Serve]) -> None:
-    try:
-        with _loading:
-            from .door import serve
-        loaded.set_result(serve)
-    except BaseException as exc:
-        loaded.set_exception(exc)
+def _load() -> Serve:
+    with _loading:
+        from .door import serve
+    return serve
 
 
 def _before_fork() -> None:

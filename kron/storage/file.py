@@ -16,9 +16,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
-from anyio import CapacityLimiter, to_thread
-
 from kron.core.errors import Conflict, LogCorrupt, LogFailed, StorageError
+from kron.storage.blocking import in_thread
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
 from kron.storage.lines import check_payload, encode_record, seed_of
@@ -27,8 +26,6 @@ from kron.storage.log import Record, Torn
 from kron.storage.recovery import LOG_NAME, recover
 from kron.storage.scan import Scan
 from kron.storage.writer import Fsync, Writer
-
-_THREADS = 4
 
 
 class Place(NamedTuple):
@@ -72,7 +69,6 @@ class FileLog:
         self._first = self._cursor = Place(0, 0)
         self._state = threading.Lock()
         self._was_opened = self._is_over = False
-        self._threads = CapacityLimiter(_THREADS)  # a full pool of the host must not stop us
 
     @property
     def tip(self) -> int:
@@ -90,7 +86,7 @@ class FileLog:
             raise StorageError(f"{self._file} was opened before by this object; make a new one")
         self._was_opened = True
         try:
-            return await to_thread.run_sync(self._open, limiter=self._threads)
+            return await in_thread(self._open)
         except BaseException:  # the thread may still be at work; `_begin` then gives all back
             self.abandon()
             raise
@@ -101,9 +97,7 @@ class FileLog:
         if after >= writer.tip or limit <= 0:
             return []
         count = min(limit, writer.tip - after)
-        return await to_thread.run_sync(
-            self._read, max(after, 0), count, writer.end, limiter=self._threads
-        )
+        return await in_thread(lambda: self._read(max(after, 0), count, writer.end))
 
     async def append(self, index: int, payload: bytes) -> None:
         """See `Log.append`."""
@@ -126,7 +120,7 @@ class FileLog:
 
     async def close(self) -> None:
         """See `Log.close`. Afterwards reads and appends raise."""
-        await to_thread.run_sync(self._close, limiter=self._threads)
+        await in_thread(self._close)
 
     def abandon(self) -> None:
         """See `Log.abandon`."""

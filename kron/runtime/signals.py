@@ -1,0 +1,66 @@
+"""SIGINT and SIGTERM, while a program waits for its scheduler to end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from typing import Any
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+def wait_until(done: Future[Any], on_signal: Callable[[], object]) -> None:
+    """Block this thread until `done`; in the main thread both signals call `on_signal` meanwhile.
+
+    The thread sleeps on a socket that Python's own C handler writes to. A lock would not do: of
+    two signals at once the kernel gives the second to any thread, and nothing would interrupt the
+    lock (test_two_signals_at_once_are_two_signals).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        wait({done})
+        return
+    ear, bell = socket.socketpair()
+    with ear, bell:
+        bell.setblocking(False)
+        done.add_done_callback(lambda _: _ring(bell))
+        old_fd = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+        before = [signal.signal(number, lambda *_: on_signal()) for number in NUMBERS]
+        try:
+            while not done.done():
+                ear.recv(4096)
+        finally:
+            signal.set_wakeup_fd(old_fd)
+            _restore(before)
+
+
+async def await_until(done: Future[Any], on_signal: Callable[[], object]) -> None:
+    """As `wait_until`, on the running loop."""
+    loop = asyncio.get_running_loop()
+    waiter = asyncio.shield(asyncio.wrap_future(done))
+    if threading.current_thread() is not threading.main_thread():
+        await waiter
+        return
+    before = [signal.getsignal(number) for number in NUMBERS]
+    for number in NUMBERS:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await waiter
+    finally:
+        for number in NUMBERS:
+            loop.remove_signal_handler(number)
+        _restore(before)
+
+
+def _ring(bell: socket.socket) -> None:
+    with suppress(OSError):  # closed already, or full: then it rings anyhow
+        bell.send(b"\0")
+
+
+def _restore(handlers: list[Any]) -> None:
+    for number, handler in zip(NUMBERS, handlers, strict=True):
+        signal.signal(number, handler)
