@@ -190,7 +190,7 @@ def test_a_callback_may_remove_its_own_timer(started):
 
     started.schedule("beat", last_time, every="20ms")
     eventually(lambda: ran and started.status("beat") is None)
-    eventually(lambda: statuses(started, "beat") == ["OK"])
+    eventually(lambda: [row["status"] for row in started.history()] == ["OK"])
 
 
 # -- running -----------------------------------------------------------------------------------

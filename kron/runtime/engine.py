@@ -130,11 +130,12 @@ class Engine:
         if step.events:
             await self._append(step)
         self.machine.confirm()
-        self._answer(step)
-        for position, event in enumerate(step.events):
+        self._bind(step)
+        for event in step.events:
             react = REACT.get(type(event))
             if react is not None:
-                react(self, step.record * ev.POSITIONS + position, event)
+                react(self, event)
+        self._answer(step)
         if self._watchers:
             self._tell_watchers()
         if not step.is_full and not self.is_over:
@@ -205,11 +206,17 @@ class Engine:
 
     # -- acting on what is durable -----------------------------------------------------------
 
+    def _bind(self, step: Step) -> None:
+        """What a registration brought is what its timer calls from now on."""
+        for command, _ in step.answers:
+            if isinstance(command, c.Schedule):
+                _, target = self._callers.get(id(command), (None, None))
+                if target is not None:
+                    self.targets[command.name] = target
+
     def _answer(self, step: Step) -> None:
         for command, value in step.answers:
-            future, target = self._callers.pop(id(command), (None, None))
-            if target is not None and isinstance(command, c.Schedule):
-                self.targets[command.name] = target
+            future, _ = self._callers.pop(id(command), (None, None))
             if future is None:
                 continue
             if isinstance(value, KronError):
@@ -217,7 +224,7 @@ class Engine:
             else:
                 future.set_result(value)
 
-    def _start(self, id_: int, event: ev.RunStarted) -> None:
+    def _start(self, event: ev.RunStarted) -> None:
         run = self.machine.state.runs.get(event.run)
         if run is None or run.state is not RunState.RUNNING or run.attempt != event.attempt:
             return
@@ -228,12 +235,12 @@ class Engine:
         else:
             self.threads.start(job)
 
-    def _stop(self, id_: int, event: ev.RunStopping) -> None:
+    def _stop(self, event: ev.RunStopping) -> None:
         run = self.machine.state.runs.get(event.run)
         if run is not None and not self.tasks.cancel(run.id, run.attempt):
             self.threads.cancel(run.id, run.attempt)
 
-    def _warn_missed(self, id_: int, event: ev.RunMissed) -> None:
+    def _warn_missed(self, event: ev.RunMissed) -> None:
         if event.reason == Reason.PAST:
             logger.warning(
                 "timer %s: its moment had passed when it was scheduled; it does not run",
@@ -241,18 +248,18 @@ class Engine:
                 extra={"kron_timer": event.timer},
             )
 
-    def _closed(self, id_: int, event: ev.RunSucceeded | ev.RunDead | ev.RunCancelled) -> None:
+    def _closed(self, event: ev.RunSucceeded | ev.RunDead | ev.RunCancelled) -> None:
         timer = self.machine.state.timers.get(event.timer)
         if timer is None or not timer.definition.is_one_shot:
             return
         if timer.next_us is None and not timer.open:
             self.on_finished(event.timer)
 
-    def _removed(self, id_: int, event: ev.TimerRemoved) -> None:
+    def _removed(self, event: ev.TimerRemoved) -> None:
         if event.timer not in self.machine.state.timers:
             self.targets.pop(event.timer, None)
 
-    def _over(self, id_: int, event: ev.SchedulerStopped) -> None:
+    def _over(self, event: ev.SchedulerStopped) -> None:
         self.is_over = True
 
     # -- reading -------------------------------------------------------------------------------
@@ -355,7 +362,7 @@ class Engine:
             future.set_exception(self.stopped_error())
 
 
-REACT: dict[type[ev.Event], Callable[[Engine, int, Any], None]] = {
+REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {
     ev.RunStarted: Engine._start,
     ev.RunStopping: Engine._stop,
     ev.RunMissed: Engine._warn_missed,

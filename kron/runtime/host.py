@@ -114,6 +114,11 @@ class Host:
         finally:
             await self._close()
 
+    async def linger(self) -> None:
+        """After a failure, on a loop that is to be closed: let the callbacks come to their end."""
+        if self.engine is not None and self.engine.failure is not None:
+            await self.engine.tasks.ended()
+
     async def _live(self, engine: Engine, start: c.Start) -> None:
         async with create_task_group() as group:
             group.start_soon(self._run_engine, engine)

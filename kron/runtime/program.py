@@ -45,6 +45,7 @@ def run_in_thread(host: Host) -> threading.Thread:
 def _run(host: Host) -> None:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(host.run())
+        runner.run(host.linger())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

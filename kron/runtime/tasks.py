@@ -35,6 +35,11 @@ class Tasks:
         task = self._tasks.get((run, attempt))
         return task is not None and task.cancel()
 
+    async def ended(self) -> None:
+        """Until no attempt is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
     def _start(self, job: Job, awaitable: Any) -> None:
         context = copy_context()
         context.run(CURRENT.set, job)
@@ -56,7 +61,12 @@ class Tasks:
         del self._tasks[job.run, job.attempt]
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
         if interrupt is not None:
-            raise interrupt
+            # From a bare callback, not from this task: nobody would retrieve the task's exception.
+            asyncio.get_running_loop().call_soon(_throw, interrupt)
+
+
+def _throw(exc: BaseException) -> None:
+    raise exc
 
 
 def _is_interrupt(exc: BaseException) -> bool:

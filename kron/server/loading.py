@@ -6,6 +6,7 @@ can never import it itself; so a fork waits for the import, which takes a tenth 
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -36,6 +37,14 @@ def _load() -> Serve:
     with _loading:
         from .door import serve
     return serve
+
+
+@atexit.register
+def _at_exit() -> None:
+    """A daemon thread that the end of the interpreter stops in an import keeps the import's lock;
+    whatever is imported after that (by a traceback, say) would wait for ever."""
+    if _loading.acquire(timeout=PATIENCE_SECONDS):
+        _loading.release()
 
 
 def _before_fork() -> None:
