@@ -93,8 +93,8 @@ class Scheduler:
         registrations so far are durable. Raises AlreadyStarted, DataDirLocked (another process
         has the directory), StorageError (it cannot be used, or the log is damaged).
         """
-        self._control.start(self._maker(data_dir, fsync, fsync_interval))
         drain_at_exit(self)
+        self._control.start(self._maker(data_dir, fsync, fsync_interval))
 
     async def astart(
         self,

@@ -209,7 +209,7 @@ def test_two_schedulers_in_one_process_cannot_have_one_directory(scheduler, tmp_
     other.shutdown()
 
 
-# -- forks -------------------------------------------------------------------------------------------
+# -- forks -----------------------------------------------------------------------------------------
 
 
 FORKS = """
@@ -352,7 +352,7 @@ def test_a_subprocess_inherits_no_descriptor(scheduler, tmp_path):
     assert listing() == before
 
 
-# -- multiprocessing ---------------------------------------------------------------------------------
+# -- multiprocessing -------------------------------------------------------------------------------
 
 
 def run_script(tmp_path, text):
@@ -410,7 +410,7 @@ def test_a_multiprocessing_child_may_start_its_own(tmp_path, method):
     assert tags(tmp_path / "child")[-1] == "SCHEDULER_STOPPED"
 
 
-# -- the end of the program ----------------------------------------------------------------------------
+# -- the end of the program ------------------------------------------------------------------------
 
 
 def test_a_program_that_ends_before_a_one_shot_says_which_and_when(child, tmp_path):
@@ -422,9 +422,9 @@ def test_a_program_that_ends_before_a_one_shot_says_which_and_when(child, tmp_pa
     """
     code, output, errors = child(program).end()
     assert (code, output) == (0, "")
-    number = r"9\.[0-9]"
-    line = rf"kron: the program ended; next run email_digest in {number} s; end with kron\.wait\(\) to stay\n"
-    assert re.fullmatch(line, errors), errors
+    assert re.sub(r"9\.[0-9] s", "N s", errors) == (
+        "kron: the program ended; next run email_digest in N s; end with kron.wait() to stay\n"
+    )
     assert tags(tmp_path / "kron")[-1] == "SCHEDULER_STOPPED"
 
 
@@ -529,7 +529,8 @@ def test_wait_as_process_one_drains_at_sigterm(child, tmp_path):
     assert tags(tmp_path / "kron")[-2:] == ["RUN_SUCCEEDED", "SCHEDULER_STOPPED"]
 
 
-def test_a_second_signal_ends_the_wait_at_once(child, tmp_path):
+@pytest.mark.parametrize("time", range(5))  # two signals race: the threads share their delivery
+def test_a_second_signal_ends_the_wait_at_once(child, tmp_path, time):
     program = """
     kron.schedule("job", lambda: (say("started"), time.sleep(3600)), after=0)
     kron.start("kron")
@@ -658,7 +659,7 @@ def test_sys_exit_in_a_callback_ends_the_attempt_not_the_program(run, tmp_path, 
     assert run(program, how) == ["DEAD: SystemExit: 3"] * 2 + ["still here"]
 
 
-# -- a loop that is closed without a shutdown ------------------------------------------------------------
+# -- a loop that is closed without a shutdown ------------------------------------------------------
 
 
 async def interrupted(scheduler, place):
@@ -777,7 +778,7 @@ def test_a_program_that_only_left_its_loop_ends(run):
     assert run(program) == ["left"]
 
 
-# -- a process that does not get to run ---------------------------------------------------------------------
+# -- a process that does not get to run ------------------------------------------------------------
 
 
 def test_moments_of_a_stopped_process_are_missed_because_it_was_blocked(child, tmp_path):
@@ -807,7 +808,7 @@ def test_moments_of_a_stopped_process_are_missed_because_it_was_blocked(child, t
     assert sorted(moments) == [*range(first_us, max(moments) + 1, 200_000)]
 
 
-# -- the data directory ---------------------------------------------------------------------------------------
+# -- the data directory ----------------------------------------------------------------------------
 
 
 def test_the_argument_comes_before_kron_home_before_dot_kron(scheduler, tmp_path, monkeypatch):
@@ -956,7 +957,7 @@ def test_a_log_that_is_not_ours_is_named_and_left_alone(scheduler, tmp_path, spo
         scheduler.pause("a")
 
 
-# -- again and again ------------------------------------------------------------------------------------------
+# -- again and again -------------------------------------------------------------------------------
 
 
 def open_fds():

@@ -48,7 +48,8 @@ class Control:
         try:
             host.started.result()
         except BaseException:
-            self._drop(host)
+            if host.started.done():  # else it is Ctrl-C: the host lives, and is drained at the end
+                self._drop(host)
             raise
 
     async def astart(self, make_host: Callable[[], Host]) -> None:

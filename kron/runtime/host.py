@@ -19,6 +19,7 @@ from typing import Any
 from anyio import create_task_group
 
 from kron.core import commands as c
+from kron.core.errors import KronStopped
 from kron.storage.log import Log
 
 from .callables import Target
@@ -96,10 +97,14 @@ class Host:
     # -- the task ----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Open, carry out, close. Raises nothing: `started` and `over` tell."""
+        """Open, carry out, close. Raises nothing: `started` and `over` tell.
+
+        A start that fails is told only when everything is given back, so the next one may follow.
+        """
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self._word = asyncio.Event()
+        failure: BaseException | None = None
         try:
             torn = await self.log.open()
             machine = await recover(self.log)
@@ -107,12 +112,14 @@ class Host:
             self.engine.on_finished = self.on_finished
             await self._live(self.engine, c.Start(self.boot, os.getpid(), self.version, torn))
         except BaseException as exc:
-            if not self.started.done():
-                self.started.set_exception(exc)
-            elif not isinstance(exc, asyncio.CancelledError):
-                logger.critical("the scheduler stopped: %s", exc, exc_info=exc)
-        finally:
-            await self._close()
+            failure = exc
+        await self._close()
+        if not self.started.done():
+            engine_failure = None if self.engine is None else self.engine.failure
+            stopped = KronStopped("the scheduler was stopped before it had started.")
+            self.started.set_exception(failure or engine_failure or stopped)
+        elif failure is not None and not isinstance(failure, asyncio.CancelledError):
+            logger.critical("the scheduler stopped: %s", failure, exc_info=failure)
 
     async def linger(self) -> None:
         """After a failure, on a loop that is to be closed: let the callbacks come to their end."""
@@ -135,11 +142,8 @@ class Host:
             group.cancel_scope.cancel()
 
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
-        exc = durable.exception()
-        if exc is None:
+        if durable.exception() is None:
             self.started.set_result(engine)
-        else:
-            self.started.set_exception(engine.failure or exc)
 
     async def _run_engine(self, engine: Engine) -> None:
         try:

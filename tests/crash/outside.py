@@ -8,7 +8,7 @@ GONE = None
 
 
 class Shown(NamedTuple):
-    """What a start must show of a timer: which `schedule()` it is from, and whether it is paused."""
+    """What a start must show of a timer: the `schedule()` it is from, and whether it is paused."""
 
     version: str
     is_paused: bool

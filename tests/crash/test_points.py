@@ -53,7 +53,9 @@ def found_by_a_start(place):
     scheduler = Scheduler()
     scheduler.start(place / "kron")
     try:
-        return {row["id"]: (row["state"] == "paused", row["description"]) for row in scheduler.list()}
+        return {
+            row["id"]: (row["state"] == "paused", row["description"]) for row in scheduler.list()
+        }
     finally:
         scheduler.shutdown()
 

@@ -3,9 +3,9 @@
     worker.py DATA_DIR RECORD SEED [HOLD]
 
 RECORD gets one line of JSON for each thing that happened, by one `os.write` on an O_APPEND
-descriptor, so it survives the SIGKILL of this process: `ask` before a call and `ack` after it, `ran`
-when a callback begins, `list` what a start found. With HOLD it only finishes what is left, until
-its stdin ends, and leaves in order.
+descriptor, so it survives the SIGKILL of this process: `ask` before a call and `ack` after it,
+`ran` when a callback begins, `list` what a start found. With HOLD it makes no calls of its own: it
+waits until every one-shot is over, and leaves in order.
 """
 
 import json
