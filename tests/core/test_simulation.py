@@ -14,7 +14,7 @@ from tests.ledger import check
 
 SECOND = 1_000_000
 NAMES = "abcdef"
-SEEDS = range(60)
+SEEDS = [*range(60), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(60, 1500))]
 MOVES = 120
 CARRIED_OUT = (RunState.RUNNING, RunState.STOPPING)
 
