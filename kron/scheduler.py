@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, Unpack, cast, overload
 
 from kron import __version__
 from kron.core import commands as c
-from kron.core.definition import Duration, ScheduleOptions, check_name, define
+from kron.core.definition import Duration, ScheduleOptions, check_name, check_options, define
 from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
@@ -280,7 +280,7 @@ class Scheduler:
         self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration
     ) -> Callable[[], Host]:
         interval_s = parse_duration(fsync_interval, argument="fsync_interval") / 1_000_000
-        place = os.fspath(default_data_dir() if data_dir is None else data_dir)
+        place = os.fsdecode(data_dir or default_data_dir())
 
         def make() -> Host:
             log = self._open_log(place, fsync, interval_s)
@@ -298,6 +298,7 @@ class Scheduler:
         self, name: str, fn: Any, options: ScheduleOptions, sync_verb: str = ""
     ) -> Registration:
         check_name(name)
+        check_options(options)
         definition, size_bytes = define(**options, fn_name=callable_name(fn))
         target = Target(fn, definition.args, definition.kwargs or {})
         if sync_verb:
@@ -309,6 +310,7 @@ class Scheduler:
 
     def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
         check_name(name)
+        check_options(options)
         define(**options)
 
         def register(fn: F) -> F:
@@ -332,6 +334,8 @@ class Scheduler:
         return by_next_run(row for name in names if (row := self._waiting(name)) is not None)
 
     def _cancel(self, name: str) -> c.Command:
+        if not isinstance(name, str):
+            raise TypeError(f"cancel() takes a timer's name or a run id, not {name!r}.")
         run = run_id_number(name, self._control.engine("cancel").log.log_id)
         return c.Cancel(name) if run is None else c.CancelRun(run)
 
@@ -350,9 +354,15 @@ class Scheduler:
             return None
         name, wait_s = coming
         return (
-            f"kron: the program ended; next run {name} in {wait_s:.1f} s;"
+            f"kron: the program ended; next run {name} in {_in_words(wait_s)};"
             " end with kron.wait() to stay"
         )
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 600:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
 
 
 def default_data_dir() -> str:

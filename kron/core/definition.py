@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, TypeAlias, TypedDict
 
 import orjson
@@ -39,6 +40,14 @@ class ScheduleOptions(TypedDict, total=False):
     overlap: str
     metadata: Mapping[str, Any] | None
     description: str
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """TypeError for a keyword that `schedule()` does not know, with the one that was meant."""
+    for name in options.keys() - ScheduleOptions.__annotations__.keys():
+        near = get_close_matches(name, ScheduleOptions.__annotations__, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise TypeError(f"schedule() has no keyword {name!r}.{hint}")
 
 
 def check_name(name: object) -> str:

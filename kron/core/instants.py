@@ -8,6 +8,8 @@ from .errors import ScheduleError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def to_us(moment: datetime) -> int:
@@ -51,7 +53,9 @@ def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
                 f"{argument}={value!r} has no time zone. Give it one, or say timezone=."
             )
         moment = moment.replace(tzinfo=zone)
-    try:
-        return to_us(moment)
-    except OverflowError as exc:
-        raise ScheduleError(f"{argument}={value!r} is outside the years 1 to 9999.") from exc
+    if not _FIRST <= (us := to_us(moment)) <= _LAST:
+        raise ScheduleError(
+            f"{argument}={value!r} is outside 0001-01-03 to 9999-12-29 (UTC), which every zone"
+            " can show."
+        )
+    return us

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, TypedDict
 
 from .duration import format_duration
-from .errors import UnknownTimer
+from .errors import ScheduleError, UnknownTimer
 from .ids import run_id_text
 from .instants import text
 from .model import Definition, Kind, Now, RunState
@@ -202,9 +202,11 @@ def by_next_run(timers: Iterable[TimerStatus]) -> list[TimerStatus]:
 
 def history(state: State, name: str | None, limit: int, log_id: str) -> list[HistoryRow]:
     """The latest `limit` rows, of one timer or of all, newest first; UnknownTimer if there is
-    neither a timer nor a row of that name."""
+    neither a timer nor a row of that name, ScheduleError for a limit that is no number."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ScheduleError(f"limit={limit!r} must be a whole number from 1 on.")
     rows = (row for row in state.confirmed_rows() if name is None or row.timer == name)
-    found = [history_row(row, log_id) for row in islice(rows, max(limit, 0))]
+    found = [history_row(row, log_id) for row in islice(rows, limit)]
     if name is not None and not found and state.confirmed_timer(name) is None:
         raise UnknownTimer(f"there is no timer named {name!r}.")
     return found

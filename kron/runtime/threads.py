@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from contextvars import Context
@@ -20,6 +21,8 @@ from kron.core.commands import FinishRun, Outcome
 
 from .context import CURRENT, Job
 from .failures import describe, report
+
+logger = logging.getLogger("kron")
 
 MAX_THREADS = 128
 GROW_SECONDS = 0.002
@@ -43,6 +46,7 @@ class Threads:
         self._lock = threading.Lock()
         self._count = 0
         self._ended = 0
+        self._is_full = False
         self._growth: tuple[asyncio.TimerHandle, int] | None = None
 
     def start(self, job: Job) -> None:
@@ -84,11 +88,19 @@ class Threads:
         self._growth = None
         waiting = self._jobs.qsize()
         if waiting == 0:
+            self._is_full = False
             return
         if self._ended == ended_before:
             self._add_threads(min(waiting, self._count, MAX_THREADS - self._count))
         if self._count < MAX_THREADS:
             self._watch()
+        elif self._ended == ended_before and not self._is_full:
+            self._is_full = True
+            logger.warning(
+                "all %d worker threads are busy; %d started runs wait for one",
+                MAX_THREADS,
+                waiting,
+            )
 
     def _add_threads(self, count: int) -> None:
         for _ in range(count):

@@ -49,7 +49,11 @@ class DataDir:
         self._refuse_rust()
 
     def hide_from_git(self) -> None:
-        """Leave a `.gitignore` that covers everything here, unless there is one."""
+        """Leave a `.gitignore` that covers everything here, unless there is one, or something of
+        somebody else's: a directory that is more than Kron's is not hidden."""
+        with suppress(OSError):
+            if any(not name.startswith("kron.") for name in self.disk.names(self._path)):
+                return
         with suppress(OSError):  # a courtesy: a full disk or a link here is no reason to stop
             fd = self.disk.open(self.path_of(".gitignore"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:

@@ -65,6 +65,10 @@ class Disk:
         """Make one directory."""
         os.mkdir(path, mode)
 
+    def names(self, path: str) -> list[str]:
+        """The names in a directory."""
+        return os.listdir(path)
+
     def lstat(self, path: str) -> os.stat_result:
         """The state of a name, links not followed."""
         return os.lstat(path)
