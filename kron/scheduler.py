@@ -22,7 +22,6 @@ from kron.core.model import Definition
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, waiting_status
 from kron.runtime.callables import Target, callable_name
 from kron.runtime.clock import Clock, SystemClock
-from kron.runtime.context import RunContext, current_run
 from kron.runtime.control import Control
 from kron.runtime.engine import Engine
 from kron.runtime.host import Host
@@ -33,8 +32,6 @@ from kron.server.loading import load_serve
 from kron.storage.file import FileLog
 from kron.storage.log import Log
 from kron.storage.writer import Fsync
-
-__all__ = ["RunContext", "Scheduler", "current_run"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 DataDir: TypeAlias = str | os.PathLike[str]
@@ -159,8 +156,8 @@ class Scheduler:
         """
         if fn is None:
             return self._decorator(name, options)
-        registration = self._register(name, fn, options, "schedule")
-        if self._control.host is not None:
+        registration, is_running = self._register(name, fn, options, "schedule")
+        if is_running:
             command, target = registration.command(), registration.target
             self._control.submit(command, "schedule", target).result()
         return None
@@ -171,8 +168,8 @@ class Scheduler:
         """As `schedule` with `fn`, from any running loop."""
         if fn is None:
             raise TypeError("aschedule() needs fn; as a decorator use @kron.schedule(...).")
-        registration = self._register(name, fn, options)
-        if self._control.host is not None:
+        registration, is_running = self._register(name, fn, options)
+        if is_running:
             command, target = registration.command(), registration.target
             await self._control.asubmit(command, "schedule", target)
 
@@ -219,11 +216,13 @@ class Scheduler:
 
         Returns the run's id, or None if `overlap="skip"` skipped it. Raises UnknownTimer.
         """
-        return self._run_text(self._control.submit(c.Trigger(name), "trigger").result())
+        log_id = self._control.engine("trigger").log.log_id
+        return _run_text(self._control.submit(c.Trigger(name), "trigger").result(), log_id)
 
     async def atrigger(self, name: str) -> str | None:
         """As `trigger`, from any running loop."""
-        return self._run_text(await self._control.asubmit(c.Trigger(name), "trigger"))
+        log_id = (await self._control.aengine("trigger")).log.log_id
+        return _run_text(await self._control.asubmit(c.Trigger(name), "trigger"), log_id)
 
     def cancel(self, name: str) -> int:
         """Stop the open run of that run id, or all open runs of the timer of that name.
@@ -284,10 +283,10 @@ class Scheduler:
 
         def make() -> Host:
             log = self._open_log(place, fsync, interval_s)
-            registrations = [(each.command(), each.target) for each in self._registry.values()]
+            known = list(self._registry.values())
+            registrations = [(each.command(), each.target) for each in known]
             host = Host(log, self._clock, registrations, __version__)
-            # A one-shot that ended in this process is not handed to the next start.
-            host.on_finished = lambda name: self._registry.pop(name, None)
+            host.on_finished = self._forget
             if self._has_door:
                 host.door = partial(_open_door, self, os.path.abspath(place))
             return host
@@ -296,7 +295,8 @@ class Scheduler:
 
     def _register(
         self, name: str, fn: Any, options: ScheduleOptions, sync_verb: str = ""
-    ) -> Registration:
+    ) -> tuple[Registration, bool]:
+        """Keep the registration; says too whether there is a running scheduler to hand it to."""
         check_name(name)
         check_options(options)
         definition, size_bytes = define(**options, fn_name=callable_name(fn))
@@ -305,8 +305,11 @@ class Scheduler:
             self._control.refuse_loop_thread(sync_verb)
         called_us = self._clock.now().wall_us
         registration = Registration(name, definition, size_bytes, target, called_us)
-        self._registry[name] = registration
-        return registration
+        with (
+            self._control.lock
+        ):  # either a start that begins now takes it along, or the caller does
+            self._registry[name] = registration
+            return registration, self._control.host is not None
 
     def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
         check_name(name)
@@ -319,6 +322,13 @@ class Scheduler:
 
         return register
 
+    def _forget(self, name: str, ended: Definition | None) -> None:
+        """A one-shot that ended in this process is not handed to the next start (unless it was
+        scheduled anew meanwhile), nor is a timer that was removed (`ended` None)."""
+        kept = self._registry.get(name)
+        if kept is not None and ended in (None, kept.definition):
+            self._registry.pop(name, None)
+
     def _unregister(self, name: str) -> None:
         if self._registry.pop(name, None) is None:
             raise UnknownTimer(f"there is no timer named {name!r}.")
@@ -330,8 +340,8 @@ class Scheduler:
         return waiting_status(name, waiting.definition, waiting.target.name)
 
     def _all_waiting(self) -> Timers:
-        names = list(self._registry)
-        return by_next_run(row for name in names if (row := self._waiting(name)) is not None)
+        rows = map(self._waiting, list(self._registry))
+        return by_next_run(row for row in rows if row is not None)
 
     def _cancel(self, name: str) -> c.Command:
         if not isinstance(name, str):
@@ -339,14 +349,12 @@ class Scheduler:
         run = run_id_number(name, self._control.engine("cancel").log.log_id)
         return c.Cancel(name) if run is None else c.CancelRun(run)
 
-    def _run_text(self, answer: tuple[int, int] | None) -> str | None:
-        log_id = self._control.engine("trigger").log.log_id
-        return None if answer is None else run_id_text(*answer, log_id)
-
     def leave(self, timeout: float) -> str | None:
         """Shut down because the program ends; a line for people if one-shots were still to come."""
         host = self._control.host
-        if host is None or host.over.done() or host.engine is None:
+        if host is None or host.over.done() or host.is_stranded():
+            return None
+        if host.engine is None or host.engine.is_over:
             return None
         coming = self._control.ask(Engine.next_one_shot, "list")
         self.shutdown(timeout)
@@ -357,6 +365,10 @@ class Scheduler:
             f"kron: the program ended; next run {name} in {_in_words(wait_s)};"
             " end with kron.wait() to stay"
         )
+
+
+def _run_text(answer: tuple[int, int] | None, log_id: str) -> str | None:
+    return None if answer is None else run_id_text(*answer, log_id)
 
 
 def _in_words(seconds: float) -> str:

@@ -625,7 +625,8 @@ class Judge:
         run.state, run.started, run.is_left = "running", event["at"], False
 
     def on_run_stopping(self, run: Run, event: dict[str, Any]) -> None:
-        if run.state != "running":
+        is_cancelled_after_all = run.state == "stopping" and run.reason == "shutdown"
+        if run.state != "running" and not is_cancelled_after_all:
             self.fault(f"run {event['run']} is {run.state}, and then this")
         run.state, run.reason = "stopping", event["reason"]
 

@@ -24,9 +24,8 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
     latest, following = _latest(machine, timer, first)
     ranges: list[RunMissed] = []
     if latest != first:
-        before = moments_of(timer).last_until(latest - 1)
-        assert before is not None
-        ranges = explain_passed(machine, timer, first, before)
+        before = moments_of(timer).last_until(latest - 1) or first
+        ranges = explain_passed(machine, timer, first, max(first, before))
     events: list[Event] = [*ranges]
     to_wall, at_us = machine.state.to_wall, machine.now.wall_us
     next_us = None if following is None else to_wall(timer, following)

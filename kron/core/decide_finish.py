@@ -35,7 +35,8 @@ def decide_finish(machine: Machine, command: FinishRun) -> Decision:
     if command.outcome is Outcome.SUCCEEDED:
         return _succeeded(machine, run, command.took_us), True, ()
     if run.state is RunState.STOPPING:
-        return _stopped(machine, run, command.took_us), True, ()
+        is_word = command.outcome is Outcome.FAILED
+        return _stopped(machine, run, command.took_us, command.error if is_word else ""), True, ()
     error = command.error or "CancelledError: the callback was cancelled by somebody else"
     return _failed(machine, run, command.took_us, error), True, ()
 
@@ -65,9 +66,10 @@ def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
     if run is None:
         return [], 0, ()
     name, at_us = run.timer.name, machine.now.wall_us
-    if run.state is RunState.STOPPING and machine.is_live:
+    is_shut_down = run.stop_reason == Stop.SHUTDOWN and command.reason != Stop.SHUTDOWN
+    if run.state is RunState.STOPPING and machine.is_live and not is_shut_down:
         return [], 1, ()
-    if run.state is RunState.RUNNING and machine.is_live:
+    if run.state in CARRIED_OUT and machine.is_live:
         return [RunStopping(name, run.id, at_us, command.reason, command.cmd_id)], 1, ()
     return _cancelled(machine, run, command.reason, command.cmd_id), 1, ()
 
@@ -109,12 +111,13 @@ def _failed(machine: Machine, run: Run, took_us: int, error: str, reason: str = 
     return [failed, dead, *missed]
 
 
-def _stopped(machine: Machine, run: Run, took_us: int) -> list[Event]:
+def _stopped(machine: Machine, run: Run, took_us: int, error: str = "") -> list[Event]:
     """A run that was asked to stop has stopped. A shutdown does not use up an attempt."""
     if run.stop_reason != Stop.SHUTDOWN or run.timer.is_removed:
         return _cancelled(machine, run, run.stop_reason)
     at_us = machine.now.wall_us
-    failed = _failure(machine, run, took_us, "the scheduler was shut down", Stop.SHUTDOWN)
+    error = error or "the scheduler was shut down"
+    failed = _failure(machine, run, took_us, error, Stop.SHUTDOWN)
     return [failed, RunRetrying(run.timer.name, run.id, run.attempt, at_us)]
 
 

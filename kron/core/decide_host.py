@@ -21,6 +21,10 @@ def decide_start(machine: Machine, command: Start) -> Decision:
     events: list[Event] = []
     if command.torn is not None:
         events.append(TailCut(at_us, *command.torn))
+    behind_us = machine.last_us - at_us
+    if behind_us >= STEP_US:
+        # No clock chip, or a clock set back meanwhile: elapsed time goes on from the last event.
+        events.append(ClockStep(at_us, -behind_us))
     events.append(SchedulerStarted(at_us, command.boot, command.pid, command.version))
     carried_out = (RunState.RUNNING, RunState.STOPPING)
     left = (run.id for run in machine.state.runs.values() if run.state in carried_out)

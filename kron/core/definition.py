@@ -60,7 +60,7 @@ def check_name(name: object) -> str:
             f"name={shown!r} cannot be used: 1 to 128 characters of A-Z a-z 0-9 _ . : @ -,"
             " beginning with a letter or a digit."
         )
-    return name
+    return str.__str__(name)
 
 
 def define(
@@ -204,4 +204,4 @@ def _json_text(value: str, path: str) -> str:
         value.encode()
     except UnicodeEncodeError as exc:
         raise TypeError(f"{path} holds half a surrogate pair, which is no text.") from exc
-    return str(value)
+    return str.__str__(value)  # the text itself, also of a (str, Enum)

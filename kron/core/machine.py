@@ -103,6 +103,7 @@ class Machine:
         self.is_live = False
         self.draining_us: int | None = None
         self.has_stepped = False
+        self.last_us = 0
         self._base_us = 0
         self._events: list[Event] = []
         self._answers: list[Answer] = []
@@ -119,6 +120,7 @@ class Machine:
             raise ValueError(f"record {index} cannot follow record {self.state.index}")
         for id_, event in enumerate(events, index * POSITIONS):
             APPLY[type(event)](self.state, id_, event)
+            self.last_us = getattr(event, "at_us", self.last_us)
         self.state.confirm(index)
 
     def step(self, inbox: deque[c.Command], now: Now, limit: int = POSITIONS) -> Step:

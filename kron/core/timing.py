@@ -58,7 +58,7 @@ def passed(
 ) -> tuple[RunMissed, ...]:
     """One RUN_MISSED for all moments from `first` to `last`."""
     to_wall = machine.state.to_wall
-    count = 1 if first == last else moments_of(timer).count(first, last)
+    count = 1 if first == last else max(1, moments_of(timer).count(first, last))
     at_us = machine.now.wall_us
     return (
         RunMissed(
@@ -77,8 +77,8 @@ def explain_passed(machine: Machine, timer: Timer, first: int, last: int) -> lis
             break
         if cursor > until:
             continue
-        end = last if until >= last else moments.last_until(until)
-        assert end is not None and end >= cursor
+        # `first` counts as a moment even if the zone's rules have changed since it was computed.
+        end = last if until >= last else max(cursor, moments.last_until(until) or cursor)
         if ranges and ranges[-1][2] is reason:
             ranges[-1] = (ranges[-1][0], end, reason)
         else:

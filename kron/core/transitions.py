@@ -22,6 +22,7 @@ TRANSITIONS: dict[tuple[S, type[Event]], S] = {
     (S.RUNNING, RunFailed): S.FAILED,
     (S.RUNNING, RunStopping): S.STOPPING,
     (S.RUNNING, RunCancelled): S.CANCELLED,
+    (S.STOPPING, RunStopping): S.STOPPING,
     (S.STOPPING, RunSucceeded): S.SUCCEEDED,
     (S.STOPPING, RunFailed): S.FAILED,
     (S.STOPPING, RunCancelled): S.CANCELLED,

@@ -9,6 +9,8 @@ from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any, TypeVar
 
+from anyio import CancelScope
+
 from kron.core import commands as c
 from kron.core.errors import (
     AlreadyStarted,
@@ -33,7 +35,7 @@ class Control:
 
     def __init__(self) -> None:
         self.host: Host | None = None
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._carrier: asyncio.Task[None] | threading.Thread | None = None
 
     # -- start and stop ----------------------------------------------------------------------
@@ -44,10 +46,12 @@ class Control:
         if ending is not None and ending.thread != threading.get_ident():
             wait({ending.over})
         host = self._claim(make_host)
-        self._carrier = run_in_thread(host)
         try:
+            self._carrier = run_in_thread(host)
             host.started.result()
         except BaseException:
+            if self._carrier is None:
+                host.fail(RuntimeError("no thread could be started"))
             if host.started.done():  # else it is Ctrl-C: the host lives, and is drained at the end
                 self._drop(host)
             raise
@@ -62,6 +66,8 @@ class Control:
             await asyncio.wrap_future(host.started)
         except BaseException:
             task.cancel()
+            with CancelScope(shield=True):
+                await asyncio.wait({task})
             self._drop(host)
             raise
 
@@ -98,7 +104,7 @@ class Control:
 
     def forget(self) -> None:
         """In a forked child: the host is the parent's."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.host = self._carrier = None
 
     def _ending(self) -> Host | None:
@@ -109,7 +115,7 @@ class Control:
 
     def _claim(self, make_host: Callable[[], Host]) -> Host:
         refuse_platform()
-        with self._lock:
+        with self.lock:
             old = self.host
             if old is not None and old.is_stranded():
                 old.log.abandon()
@@ -125,8 +131,9 @@ class Control:
             self._drop(host)
 
     def _drop(self, host: Host) -> None:
-        if self.host is host:
-            self.host = None
+        with self.lock:
+            if self.host is host:
+                self.host = None
 
     # -- ask ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from kron.core import events as ev
 from kron.core.codec import encode
 from kron.core.errors import KronError, KronStopped, StorageError
 from kron.core.machine import Machine, Step
-from kron.core.model import Reason, RunState
+from kron.core.model import Definition, Reason, RunState
 from kron.core.state import Timer
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, history, timer_status
 from kron.storage.log import Log
@@ -54,7 +54,7 @@ class Engine:
         self.failure: BaseException | None = None
         self.is_over = False
         self.is_cancelled = False
-        self.on_finished: Callable[[str], object] = lambda timer: None
+        self.on_finished: Callable[[str, Definition | None], object] = lambda *_: None
         self.targets: dict[str, Target] = {}
         self.tasks = Tasks(self.hand_in)
         self.threads = Threads(self.hand_in, self.tasks.adopt, self.loop)
@@ -118,9 +118,9 @@ class Engine:
                 raise
         finally:
             self.is_over = True
-            self.threads.stop()
             self._refuse_all()
             self._tell_watchers()
+            self.threads.stop()
 
     async def _turn(self) -> None:
         self._is_woken = False
@@ -153,8 +153,6 @@ class Engine:
         except StorageError as exc:
             self.machine.undo()
             self.failure, self.is_over = exc, True
-            for answer in step.answers:
-                self._refuse(answer.command)
             raise
 
     async def _sleep(self) -> None:
@@ -253,7 +251,7 @@ class Engine:
         if timer is None or not timer.definition.is_one_shot:
             return
         if timer.next_us is None and not timer.open:
-            self.on_finished(event.timer)
+            self.on_finished(event.timer, timer.definition)
 
     def _removed(self, event: ev.TimerRemoved) -> None:
         if event.timer not in self.machine.state.timers:
@@ -267,6 +265,7 @@ class Engine:
     def ask(self, question: Callable[[], T]) -> Future[T]:
         """Have a question answered on the loop, from the last confirmed state; thread-safe."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
 
         def answer() -> None:
             try:
@@ -349,17 +348,15 @@ class Engine:
         return error
 
     def _refuse_all(self) -> None:
-        while self._inbox:
+        """Nobody waits for ever: whatever has no answer yet gets this one."""
+        self._inbox.clear()
+        while self._callers:
             try:
-                command = self._inbox.popleft()
-            except IndexError:
+                _, (future, _) = self._callers.popitem()
+            except KeyError:  # another thread took the last one
                 return
-            self._refuse(command)
-
-    def _refuse(self, command: c.Command) -> None:
-        future, _ = self._callers.pop(id(command), (None, None))
-        if future is not None:
-            future.set_exception(self.stopped_error())
+            if future is not None:
+                future.set_exception(self.stopped_error())
 
 
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {

@@ -20,6 +20,7 @@ from anyio import create_task_group
 
 from kron.core import commands as c
 from kron.core.errors import KronStopped
+from kron.core.model import Definition
 from kron.storage.log import Log
 
 from .callables import Target
@@ -53,9 +54,11 @@ class Host:
         self.log = log
         self.started: Future[Engine] = Future()
         self.over: Future[None] = Future()
+        for shared in (self.started, self.over):  # many wait for these: nobody may cancel them
+            shared.set_running_or_notify_cancel()
         self.boot = secrets.token_hex(8)
         self.version = version
-        self.on_finished: Callable[[str], object] = lambda timer: None
+        self.on_finished: Callable[[str, Definition | None], object] = lambda *_: None
         self.engine: Engine | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
@@ -70,11 +73,12 @@ class Host:
 
     def request_stop(self, request: StopRequest) -> Future[ShutdownReport]:
         """Ask for the end. The future has the report; it never has an exception."""
+        self._requests.append(request)
         try:
-            if self.loop is not None and not self.over.done():
-                self.loop.call_soon_threadsafe(self._hear, request)
-            else:
+            if self.over.done():
                 request.answer(error=self._failure())
+            elif self.loop is not None:  # else it is found when the host begins
+                self.loop.call_soon_threadsafe(self._hear)
         except RuntimeError:  # the loop was closed under us: nothing runs any more
             self.log.abandon()
             request.answer(error="its event loop was closed")
@@ -101,9 +105,9 @@ class Host:
 
         A start that fails is told only when everything is given back, so the next one may follow.
         """
-        self.loop = asyncio.get_running_loop()
-        self.thread = threading.get_ident()
         self._word = asyncio.Event()
+        self.thread = threading.get_ident()
+        self.loop = asyncio.get_running_loop()
         failure: BaseException | None = None
         try:
             torn = await self.log.open()
@@ -120,6 +124,14 @@ class Host:
             self.started.set_exception(failure or engine_failure or stopped)
         elif failure is not None and not isinstance(failure, asyncio.CancelledError):
             logger.critical("the scheduler stopped: %s", failure, exc_info=failure)
+
+    def fail(self, exc: BaseException) -> None:
+        """There is no loop to run on: nothing was opened."""
+        if not self.over.done():
+            self.over.set_result(None)
+            self.started.set_exception(exc)
+            for request in self._requests:
+                request.answer(error=str(exc))
 
     async def linger(self) -> None:
         """After a failure, on a loop that is to be closed: let the callbacks come to their end."""
@@ -166,7 +178,8 @@ class Host:
         """Wait for a stop request, a cancellation of this task, or the engine's end."""
         while not engine.is_over:
             try:
-                await self._word.wait()
+                if not self._requests:
+                    await self._word.wait()
                 self._word.clear()
             except asyncio.CancelledError:
                 # The loop is being taken down (asyncio.run ends): leave in order, but at once.
@@ -174,11 +187,8 @@ class Host:
             if self._requests and not engine.is_over:
                 await stop(engine, self._requests, self.boot)
 
-    def _hear(self, request: StopRequest) -> None:
-        self._requests.append(request)
+    def _hear(self) -> None:
         self._word.set()
-        if self.over.done():
-            request.answer(error=self._failure())
 
     async def _close(self) -> None:
         """Give everything back, whatever happens."""

@@ -43,9 +43,14 @@ def run_in_thread(host: Host) -> threading.Thread:
 
 
 def _run(host: Host) -> None:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(host.run())
-        runner.run(host.linger())
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(host.run())
+            runner.run(host.linger())
+    except BaseException as exc:
+        host.fail(exc)
+        if host.started.exception() is not exc:  # it is told nowhere else
+            raise
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

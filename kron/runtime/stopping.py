@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Set
+from collections.abc import Callable, Set
 from concurrent.futures import Future
 from typing import Any, TypedDict
 
@@ -68,18 +68,16 @@ async def stop(engine: Engine, requests: list[StopRequest], boot: str) -> None:
     names = {run: _name(engine, run) for run in engine.running()}
     await _ask(engine, c.Drain())
     pace = _Pace(engine, requests)
-    own = {request.own_run for request in requests} & names.keys()
-    await pace.until_ended(own)
-    if own:
-        _answer_own(engine, requests, names)
-        await pace.until_ended(set())
+    await pace.until_ended(lambda: {request.own_run for request in requests})
+    _answer_own(engine, requests, names)
+    await pace.until_ended(set)
     asked = engine.running()
     finished = names.keys() - asked
     abandoned: set[int] = set()
     if asked:
         await _ask(engine, c.StopRuns())
         pace.give(CANCEL_SECONDS)
-        await pace.until_ended(engine.threads.running())
+        await pace.until_ended(engine.threads.running)
         abandoned = engine.running()
         await _ask(engine, c.AbandonRuns())
     await _ask(engine, c.Stopped(boot))
@@ -135,10 +133,10 @@ class _Pace:
         timeout_s = self._more_s or min(request.timeout_s for request in self._requests)
         return self._began_s + timeout_s - self._engine.loop.time()
 
-    async def until_ended(self, besides: Set[int | None]) -> None:
-        """Until no attempt but `besides` is carried out, or the time is up."""
+    async def until_ended(self, besides: Callable[[], Set[int | None]]) -> None:
+        """Until no attempt but those of `besides()` is carried out, or the time is up."""
         engine = self._engine
-        while engine.running() - besides and not engine.is_over:
+        while engine.running() - besides() and not engine.is_over:
             left_s = self._left_s()
             if left_s <= 0 or self._is_cancelled:
                 return

@@ -43,7 +43,9 @@ class Tasks:
     def _start(self, job: Job, awaitable: Any) -> None:
         context = copy_context()
         context.run(CURRENT.set, job)
-        task = asyncio.get_running_loop().create_task(self._carry(job, awaitable), context=context)
+        # A plain task whatever the loop's task factory: an eager one would end before it is owned.
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._carry(job, awaitable), loop=loop, context=context)
         self._tasks[job.run, job.attempt] = task
 
     async def _carry(self, job: Job, awaitable: Any) -> None:

@@ -12,8 +12,9 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import perf_counter_ns
 from typing import Any
 
@@ -41,7 +42,7 @@ class Threads:
         self._adopt = adopt
         self._loop = loop
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._cancelled: set[tuple[int, int]] = set()
+        self._queued: set[tuple[int, int]] = set()
         self._running: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
         self._count = 0
@@ -51,6 +52,7 @@ class Threads:
 
     def start(self, job: Job) -> None:
         """Queue the attempt for the next free thread."""
+        self._queued.add((job.run, job.attempt))
         self._jobs.put(job)
         if self._count == 0:
             self._add_threads(1)
@@ -64,9 +66,9 @@ class Threads:
     def cancel(self, run: int, attempt: int) -> bool:
         """An attempt that no thread has begun is over; one that is begun goes on (False)."""
         with self._lock:
-            if (run, attempt) in self._running:
+            if (run, attempt) not in self._queued:
                 return False
-            self._cancelled.add((run, attempt))
+            self._queued.discard((run, attempt))
         self._finish(FinishRun(run, attempt, Outcome.CANCELLED, 0, "cancelled before it began"))
         return True
 
@@ -74,8 +76,9 @@ class Threads:
         """Begin no further job; idle threads end, busy ones end with their job."""
         if self._growth is not None:
             self._growth[0].cancel()
-        while not self._jobs.empty():
-            self._jobs.get_nowait()
+        with suppress(Empty):
+            while True:
+                self._jobs.get_nowait()
         for _ in range(self._count):
             self._jobs.put(None)
 
@@ -91,7 +94,7 @@ class Threads:
             self._is_full = False
             return
         if self._ended == ended_before:
-            self._add_threads(min(waiting, self._count, MAX_THREADS - self._count))
+            self._add_threads(min(waiting, max(self._count, 1), MAX_THREADS - self._count))
         if self._count < MAX_THREADS:
             self._watch()
         elif self._ended == ended_before and not self._is_full:
@@ -104,9 +107,13 @@ class Threads:
 
     def _add_threads(self, count: int) -> None:
         for _ in range(count):
+            name = f"kron-worker-{self._count + 1}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError as exc:  # the system has none left; the next look tries again
+                logger.error("no further worker thread: %s", exc)
+                return
             self._count += 1
-            name = f"kron-worker-{self._count}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -117,11 +124,11 @@ class Threads:
     def _begin(self, job: Job) -> bool:
         key = (job.run, job.attempt)
         with self._lock:
-            if key in self._cancelled:
-                self._cancelled.discard(key)
-                return False
-            self._running.add(key)
-            return True
+            is_wanted = key in self._queued
+            self._queued.discard(key)
+            if is_wanted:
+                self._running.add(key)
+            return is_wanted
 
     def _carry(self, job: Job) -> None:
         CURRENT.set(job)
@@ -136,8 +143,8 @@ class Threads:
         if inspect.isawaitable(result):
             self._hand_over(job, result)
             return
-        self._running.discard((job.run, job.attempt))
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
+        self._running.discard((job.run, job.attempt))
 
     def _hand_over(self, job: Job, awaitable: Any) -> None:
         """A lambda around a coroutine function, say: the loop awaits what it returned."""

@@ -142,7 +142,7 @@ class Api:
         """DELETE /v1/timers/{name}: {"removed": true}."""
         name = request.path_params["name"]
         await self._carry_out(c.Remove(name, await _cmd_id(request)))
-        self._host.on_finished(name)
+        self._host.on_finished(name, None)
         return _json({"removed": True})
 
     async def trigger(self, request: Request) -> Response:

@@ -17,8 +17,8 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+from kron import Scheduler, current_run
 from kron.core.errors import UnknownTimer
-from kron.scheduler import Scheduler, current_run
 
 DATA_DIR, RECORD, SEED = sys.argv[1], sys.argv[2], int(sys.argv[3])
 IS_HOLDING = len(sys.argv) > 4
