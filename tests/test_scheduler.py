@@ -1,6 +1,7 @@
 """The Python surface: every verb, its async twin, and what it says to wrong input."""
 
 import asyncio
+import enum
 import functools
 import inspect
 import logging
@@ -699,3 +700,60 @@ def test_wrong_input_is_refused_at_the_call(scheduler, name, fn, options, error,
         with pytest.raises(error, match=text):
             scheduler.schedule(name, fn, **options)
         assert scheduler.list() == []
+
+
+def test_a_thread_or_a_loop_that_cannot_be_made_is_a_failed_start(scheduler, monkeypatch):
+    def refuse(*args):
+        raise OSError("no more of them")
+
+    for place in ("kron.runtime.control.run_in_thread", "kron.runtime.program._loop_factory"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, refuse)
+            with pytest.raises(OSError, match="no more of them"):
+                scheduler.start(scheduler.data_dir)
+        scheduler.start(scheduler.data_dir)
+        assert scheduler.shutdown()["stopped"]
+
+
+async def test_a_cancelled_astart_gives_everything_back(scheduler):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await scheduler.astart(scheduler.data_dir)
+    await scheduler.astart(scheduler.data_dir)
+    assert (await scheduler.ashutdown())["stopped"]
+
+
+async def test_a_shutdown_before_the_host_has_begun_is_heard(scheduler):
+    starting = asyncio.create_task(scheduler.astart(scheduler.data_dir))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert (await scheduler.ashutdown())["stopped"]
+        await asyncio.wait({starting})
+    await scheduler.astart(scheduler.data_dir)
+    await scheduler.ashutdown()
+
+
+async def test_two_callbacks_that_shut_down_do_not_wait_for_each_other(scheduler):
+    reports = []
+
+    async def stop():
+        await asyncio.sleep(0.05)
+        reports.append(await scheduler.ashutdown(30))
+
+    for name in "ab":
+        await scheduler.aschedule(name, stop, after=0)
+    async with asyncio.timeout(10):
+        await scheduler.astart(scheduler.data_dir)
+        while len(reports) < 2:
+            await asyncio.sleep(0.01)
+    assert all(report["pending"] and not report["stopped"] for report in reports)
+    await scheduler.ashutdown()
+
+
+def test_text_that_is_an_enum_is_kept_as_its_text(started):
+    class Colour(str, enum.Enum):  # noqa: UP042 (StrEnum has no such trap)
+        RED = "red"
+
+    seen = []
+    started.schedule("job", seen.append, args=[{Colour.RED: Colour.RED}], after=0)
+    eventually(lambda: seen == [{"red": "red"}])

@@ -86,18 +86,7 @@ def _run_succeeded(state: State, id_: int, event: ev.RunSucceeded) -> None:
     timer = state.move(event.run, event).timer
     _close(state, timer, event.at_us, event.took_us, "OK", event.next_us)
     timer.succeeded += 1
-    state.add_row(
-        Row(
-            event.timer,
-            "OK",
-            event.at_us,
-            event.scheduled_us,
-            event.run,
-            event.attempt,
-            event.started_us,
-            event.took_us,
-        )
-    )
+    _record(state, event, "OK", event.took_us)
 
 
 def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
@@ -107,20 +96,7 @@ def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
     state.touch(timer)
     timer.failed += 1
     _close(state, timer, event.at_us, event.took_us, f"FAILED: {event.error}", None)
-    state.add_row(
-        Row(
-            event.timer,
-            "FAILED",
-            event.at_us,
-            event.scheduled_us,
-            event.run,
-            event.attempt,
-            event.started_us,
-            event.took_us,
-            event.error,
-            event.reason,
-        )
-    )
+    _record(state, event, "FAILED", event.took_us, event.error, event.reason)
 
 
 def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
@@ -141,19 +117,7 @@ def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
     timer.is_dead = True
     took_us = timer.last_took_us
     _close(state, timer, event.at_us, took_us, f"DEAD: {event.error}", event.next_us)
-    state.add_row(
-        Row(
-            event.timer,
-            "DEAD",
-            event.at_us,
-            event.scheduled_us,
-            event.run,
-            event.attempt,
-            event.started_us,
-            took_us,
-            event.error,
-        )
-    )
+    _record(state, event, "DEAD", took_us, event.error)
 
 
 def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
@@ -161,19 +125,7 @@ def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
     timer.is_cancelled = timer.definition.is_one_shot
     took_us = event.at_us - event.started_us if event.started_us is not None else None
     _close(state, timer, event.at_us, took_us, "CANCELLED", event.next_us)
-    state.add_row(
-        Row(
-            event.timer,
-            "CANCELLED",
-            event.at_us,
-            event.scheduled_us,
-            event.run,
-            event.attempt,
-            event.started_us,
-            took_us,
-            reason=event.reason,
-        )
-    )
+    _record(state, event, "CANCELLED", took_us, reason=event.reason)
     state.remember(event.cmd, "cancelled", id_)
 
 
@@ -185,6 +137,24 @@ def _close(
     timer.last_status = status
     if next_us is not None:
         timer.next_us = state.to_own(timer, next_us)
+
+
+def _record(
+    state: State,
+    event: ev.RunSucceeded | ev.RunFailed | ev.RunDead | ev.RunCancelled,
+    status: str,
+    took_us: int | None,
+    error: str = "",
+    reason: str = "",
+) -> None:
+    """The end of an attempt as a line of history."""
+    run, attempt, started_us = event.run, event.attempt, event.started_us
+    state.add_row(
+        Row(
+            event.timer, status, event.at_us, event.scheduled_us,
+            run, attempt, started_us, took_us, error, reason,
+        )
+    )  # fmt: skip
 
 
 def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:

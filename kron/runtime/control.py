@@ -46,6 +46,7 @@ class Control:
         if ending is not None and ending.thread != threading.get_ident():
             wait({ending.over})
         host = self._claim(make_host)
+        self._carrier = None
         try:
             self._carrier = run_in_thread(host)
             host.started.result()
