@@ -178,7 +178,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 kron.shutdown()
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=30,
