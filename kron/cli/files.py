@@ -130,4 +130,4 @@ def _now() -> Now:
 
 
 def _log_time_us(machine: Machine) -> int:
-    return max(machine.state.last_us, _now().wall_us)
+    return max(machine.state.log_time_us, _now().wall_us)

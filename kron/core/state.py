@@ -143,7 +143,7 @@ class State:
         self.started_us = 0
         self.stop_began_us = 0
         self.stopped_us = 0
-        self.last_us = 0
+        self.log_time_us = 0
         self._step = 1
         self._images: dict[int, tuple[Timer | Run, tuple[Any, ...]]] = {}
         self._undo: list[Callable[[], object]] = []

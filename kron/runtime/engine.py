@@ -63,7 +63,7 @@ class Engine:
         self._is_woken = False
         self._sleeper: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
-        self._log_time_us = machine.state.last_us
+        self._log_time_us = machine.state.log_time_us
         log.on_failure = self._log_failed
 
     # -- the front door ----------------------------------------------------------------------
@@ -196,7 +196,8 @@ class Engine:
     def _note_cancelled(self) -> None:
         # Whoever cancelled the engine cancelled the running attempts too (asyncio.run does, at its
         # end). Their completions are in the inbox already, so the word that they were asked to
-        # stop goes in front of them: test_loop_closed_by_asyncio_run_interrupts_the_run.
+        # stop goes in front of them:
+        # test_the_end_of_asyncio_run_interrupts_without_counting_an_attempt.
         if not self.is_cancelled:
             self.is_cancelled = True
             self._inbox.appendleft(c.StopRuns())

@@ -37,4 +37,4 @@ def fold(machine: Machine, records: list[Record]) -> None:
                 f"record {index} cannot follow the records before it"
                 f" ({type(exc).__name__}: {exc}); nothing was changed."
             ) from exc
-        machine.state.last_us = max(machine.state.last_us, int(decoded.header.get("t", 0)))
+        machine.state.log_time_us = max(machine.state.log_time_us, int(decoded.header.get("t", 0)))

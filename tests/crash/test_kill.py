@@ -221,7 +221,7 @@ def test_the_log_folded_from_scratch_is_what_a_start_shows(story, tmp_path):
         fold(machine, list(LogReader(tmp_path / "copy")))
     finally:
         fresh.shutdown()
-    now = Now(machine.state.last_us, 0)
+    now = Now(machine.state.log_time_us, 0)
     folded = by_next_run(
         timer_status(
             machine.state, timer, now, story.log_id, is_live=True, fn_name=timer.definition.fn_name
