@@ -10,22 +10,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, TypeAlias, TypeVar, Unpack, cast, overload
 
 from kron import __version__
 from kron.core import commands as c
 from kron.core.definition import Duration, ScheduleOptions, check_name, check_options, define
 from kron.core.duration import parse_duration
-from kron.core.errors import ScheduleError, UnknownTimer
+from kron.core.errors import ScheduleError
 from kron.core.ids import run_id_number, run_id_text
-from kron.core.model import Definition
-from kron.core.views import HistoryRow, TimerStatus, by_next_run, waiting_status
+from kron.core.views import HistoryRow, TimerStatus
 from kron.runtime.callables import Target, callable_name
 from kron.runtime.clock import Clock, SystemClock
+from kron.runtime.compaction import Retention
 from kron.runtime.control import Control
 from kron.runtime.engine import Engine
-from kron.runtime.host import Host
+from kron.runtime.host import Host, Keeping
 from kron.runtime.program import drain_at_exit, forget_in_child
+from kron.runtime.registry import Registration, Registry
 from kron.runtime.signals import await_until, wait_until
 from kron.runtime.stopping import ShutdownReport
 from kron.server.loading import load_serve
@@ -37,20 +38,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 DataDir: TypeAlias = str | os.PathLike[str]
 Timers: TypeAlias = list[TimerStatus]
 Rows: TypeAlias = list[HistoryRow]
-
-
-class Registration(NamedTuple):
-    """What `schedule` was asked for in this process; it outlives `shutdown`."""
-
-    name: str
-    definition: Definition
-    size_bytes: int
-    target: Target
-    called_us: int
-
-    def command(self) -> c.Schedule:
-        """The command that makes it durable."""
-        return c.Schedule(self.name, self.definition, self.called_us, self.size_bytes)
 
 
 class Scheduler:
@@ -70,7 +57,7 @@ class Scheduler:
         self._clock: Clock = clock or SystemClock()
         self._open_log = open_log or _file_log
         self._has_door = open_log is None
-        self._registry: dict[str, Registration] = {}
+        self._registry = Registry()
         self._control = Control()
         forget_in_child(self._control)
 
@@ -82,16 +69,22 @@ class Scheduler:
         *,
         fsync: str = "always",
         fsync_interval: Duration = "1s",
+        keep_history: Duration = "90d",
+        keep_history_bytes: int = 1 << 30,
+        keep_finished: Duration = "30d",
     ) -> None:
         """Open the data directory and carry the schedule out, on a loop in a daemon thread.
 
         `data_dir` is that argument, else KRON_HOME, else `.kron` in the current directory. With
-        `fsync="interval"` a crash of the machine loses at most `fsync_interval`. Returns when the
-        registrations so far are durable. Raises AlreadyStarted, DataDirLocked (another process
-        has the directory), StorageError (it cannot be used, or the log is damaged).
+        `fsync="interval"` a crash of the machine loses at most `fsync_interval`. History is kept
+        for `keep_history` and up to `keep_history_bytes`; a one-shot that has ended is shown for
+        `keep_finished`. Returns when the registrations so far are durable. Raises AlreadyStarted,
+        DataDirLocked (another process has the directory), StorageError (it cannot be used, or the
+        log is damaged).
         """
         drain_at_exit(self)
-        self._control.start(self._maker(data_dir, fsync, fsync_interval))
+        keeping = _keeping(keep_history, keep_history_bytes, keep_finished)
+        self._control.start(self._maker(data_dir, fsync, fsync_interval, keeping))
 
     async def astart(
         self,
@@ -99,9 +92,13 @@ class Scheduler:
         *,
         fsync: str = "always",
         fsync_interval: Duration = "1s",
+        keep_history: Duration = "90d",
+        keep_history_bytes: int = 1 << 30,
+        keep_finished: Duration = "30d",
     ) -> None:
         """As `start`, but on the loop that is running now; end it with `await ashutdown()`."""
-        await self._control.astart(self._maker(data_dir, fsync, fsync_interval))
+        keeping = _keeping(keep_history, keep_history_bytes, keep_finished)
+        await self._control.astart(self._maker(data_dir, fsync, fsync_interval, keeping))
 
     def shutdown(self, timeout: float = 5.0) -> ShutdownReport:
         """Start nothing more, wait up to `timeout` seconds for running attempts, then stop them.
@@ -158,8 +155,7 @@ class Scheduler:
             return self._decorator(name, options)
         registration, is_running = self._register(name, fn, options, "schedule")
         if is_running:
-            command, target = registration.command(), registration.target
-            self._control.submit(command, "schedule", target).result()
+            self._control.submit(registration.command(), "schedule", registration).result()
         return None
 
     async def aschedule(
@@ -170,27 +166,26 @@ class Scheduler:
             raise TypeError("aschedule() needs fn; as a decorator use @kron.schedule(...).")
         registration, is_running = self._register(name, fn, options)
         if is_running:
-            command, target = registration.command(), registration.target
-            await self._control.asubmit(command, "schedule", target)
+            await self._control.asubmit(registration.command(), "schedule", registration)
 
     def remove(self, name: str) -> None:
         """Forget a timer. Its running runs end by themselves, waiting ones are cancelled.
 
         Raises UnknownTimer.
         """
-        if self._control.host is None:
-            self._unregister(name)
-        else:
+        if self._control.host is not None:
             self._control.submit(c.Remove(name), "remove").result()
-            self._registry.pop(name, None)
+            return
+        with self._control.lock:
+            self._registry.remove(name)
 
     async def aremove(self, name: str) -> None:
         """As `remove`, from any running loop."""
-        if self._control.host is None:
-            self._unregister(name)
-        else:
+        if self._control.host is not None:
             await self._control.asubmit(c.Remove(name), "remove")
-            self._registry.pop(name, None)
+            return
+        with self._control.lock:
+            self._registry.remove(name)
 
     def pause(self, name: str) -> bool:
         """Let no moment of the timer run until `resume`; they are recorded as missed(paused).
@@ -276,17 +271,15 @@ class Scheduler:
     # -- how it is put together --------------------------------------------------------------
 
     def _maker(
-        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration
+        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration, keeping: Keeping
     ) -> Callable[[], Host]:
         interval_s = parse_duration(fsync_interval, argument="fsync_interval") / 1_000_000
         place = os.fsdecode(data_dir or default_data_dir())
 
         def make() -> Host:
             log = self._open_log(place, fsync, interval_s)
-            known = list(self._registry.values())
-            registrations = [(each.command(), each.target) for each in known]
-            host = Host(log, self._clock, registrations, __version__)
-            host.on_finished = self._forget
+            host = Host(log, self._clock, self._registry.take(), __version__, keeping)
+            self._registry.taken_by(host)
             if self._has_door:
                 host.door = partial(_open_door, self, os.path.abspath(place))
             return host
@@ -305,11 +298,11 @@ class Scheduler:
             self._control.refuse_loop_thread(sync_verb)
         called_us = self._clock.now().wall_us
         registration = Registration(name, definition, size_bytes, target, called_us)
-        with (
-            self._control.lock
-        ):  # either a start that begins now takes it along, or the caller does
-            self._registry[name] = registration
-            return registration, self._control.host is not None
+        with self._control.lock:  # a start that begins now takes it along, or the caller does
+            is_running = self._control.host is not None
+            if not is_running:
+                self._registry.add(registration)
+        return registration, is_running
 
     def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
         check_name(name)
@@ -322,26 +315,13 @@ class Scheduler:
 
         return register
 
-    def _forget(self, name: str, ended: Definition | None) -> None:
-        """A one-shot that ended in this process is not handed to the next start (unless it was
-        scheduled anew meanwhile), nor is a timer that was removed (`ended` None)."""
-        kept = self._registry.get(name)
-        if kept is not None and ended in (None, kept.definition):
-            self._registry.pop(name, None)
-
-    def _unregister(self, name: str) -> None:
-        if self._registry.pop(name, None) is None:
-            raise UnknownTimer(f"there is no timer named {name!r}.")
-
     def _waiting(self, name: str) -> TimerStatus | None:
-        waiting = self._registry.get(name)
-        if waiting is None:
-            return None
-        return waiting_status(name, waiting.definition, waiting.target.name)
+        with self._control.lock:
+            return self._registry.status(name)
 
     def _all_waiting(self) -> Timers:
-        rows = map(self._waiting, list(self._registry))
-        return by_next_run(row for row in rows if row is not None)
+        with self._control.lock:
+            return self._registry.list()
 
     def _cancel(self, name: str) -> c.Command:
         if not isinstance(name, str):
@@ -380,6 +360,16 @@ def _in_words(seconds: float) -> str:
 def default_data_dir() -> str:
     """KRON_HOME, else `.kron` in the current directory."""
     return os.environ.get("KRON_HOME") or ".kron"
+
+
+def _keeping(history: Duration, history_bytes: int, finished: Duration) -> Keeping:
+    if isinstance(history_bytes, bool) or not isinstance(history_bytes, int) or history_bytes < 0:
+        raise ScheduleError(
+            f"keep_history_bytes={history_bytes!r} must be a whole number of bytes from 0 on."
+        )
+    keep_us = parse_duration(history, argument="keep_history", allow_zero=True)
+    finished_us = parse_duration(finished, argument="keep_finished", allow_zero=True)
+    return Keeping(Retention(history_bytes, keep_us / 1_000_000), finished_us)
 
 
 def _file_log(data_dir: str, fsync: str, interval_s: float) -> Log:

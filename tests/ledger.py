@@ -29,7 +29,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIELDS = {
     "TIMER_CREATED": "timer definition at anchor next cmd",
     "TIMER_UPDATED": "timer definition at anchor next cmd",
-    "TIMER_REMOVED": "timer at cmd",
+    "TIMER_REMOVED": "timer at cmd reason",
     "TIMER_PAUSED": "timer at cmd",
     "TIMER_RESUMED": "timer at next cmd",
     "RUN_DUE": "timer scheduled at next cause missed cmd",

@@ -11,14 +11,18 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
-from .state import DAY_US, Row, Run, State, Timer
+from .model import ONE_SHOT_KINDS, Kind, Mark
+from .state import State
+from .things import OUTCOMES, Run, Tally, Timer
+from .tombstones import tombstone_of
+
+DAY_US = 86_400_000_000
 
 
 def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
     timer = Timer(id_, event)
     _place(state, timer, event)
-    state.timers[event.timer] = timer
-    state.on_undo(lambda: state.timers.pop(event.timer))
+    state.enter(timer)
     state.remember(event.cmd, "created", id_)
 
 
@@ -26,7 +30,8 @@ def _timer_updated(state: State, id_: int, event: ev.TimerUpdated) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
     timer.definition = event.definition
-    timer.is_cancelled = False
+    if timer.mark is Mark.CANCELLED:
+        timer.mark = Mark.NONE
     _place(state, timer, event)
     state.remember(event.cmd, "updated", id_)
 
@@ -38,10 +43,11 @@ def _place(state: State, timer: Timer, event: ev.TimerCreated | ev.TimerUpdated)
 
 def _timer_removed(state: State, id_: int, event: ev.TimerRemoved) -> None:
     timer = state.timers[event.timer]
-    state.touch(timer)
     state.leave(timer)
-    timer.is_removed = True
+    timer.mark = Mark.REMOVED
     timer.next_us = None
+    if event.reason and timer.definition.kind is Kind.AFTER:
+        state.bury(tombstone_of(timer.name, timer.definition))
     state.remember(event.cmd, "removed", id_)
 
 
@@ -58,6 +64,9 @@ def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
     timer.paused_us = None
     timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
     state.remember(event.cmd, "resumed", id_)
+
+
+# -- runs ---------------------------------------------------------------------------------------
 
 
 def _run_due(state: State, id_: int, event: ev.RunDue) -> None:
@@ -77,16 +86,20 @@ def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:
     run.started_us = event.at_us
     run.retry_us = None
     timer = run.timer
-    if timer.is_dead or timer.is_cancelled:
+    if timer.mark is not Mark.NONE and timer.mark is not Mark.REMOVED:
         state.touch(timer)
-        timer.is_dead = timer.is_cancelled = False
+        timer.mark = Mark.NONE
 
 
 def _run_succeeded(state: State, id_: int, event: ev.RunSucceeded) -> None:
     timer = state.move(event.run, event).timer
-    _close(state, timer, event.at_us, event.took_us, "OK", event.next_us)
-    timer.succeeded += 1
-    _record(state, event, "OK", event.took_us)
+    _, _, _, succeeded, failed, missed, skipped, retries, outcomes = timer.tally
+    timer.tally = Tally(
+        event.at_us, event.took_us, "OK", succeeded + 1,
+        failed, missed, skipped, retries, (outcomes + "s")[-OUTCOMES:],
+    )  # fmt: skip
+    _go_on(state, timer, event.next_us)
+    state.add_row(id_, event)
 
 
 def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
@@ -94,9 +107,13 @@ def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
     run.error = event.error
     timer = run.timer
     state.touch(timer)
-    timer.failed += 1
-    _close(state, timer, event.at_us, event.took_us, f"FAILED: {event.error}", None)
-    _record(state, event, "FAILED", event.took_us, event.error, event.reason)
+    timer.tally = timer.tally._replace(
+        last_run_us=event.at_us,
+        last_took_us=event.took_us,
+        last_status=f"FAILED: {event.error}",
+        failed=timer.tally.failed + 1,
+    )
+    state.add_row(id_, event)
 
 
 def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
@@ -107,89 +124,71 @@ def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
     timer = run.timer
     state.touch(timer)
     day = event.retry_us // DAY_US
-    recent = {d: n for d, n in timer.retry_days if d > day - 8}
+    recent = {d: n for d, n in timer.tally.retry_days if d > day - 8}
     recent[day] = recent.get(day, 0) + 1
-    timer.retry_days = tuple(recent.items())
+    timer.tally = timer.tally._replace(retry_days=tuple(recent.items()))
 
 
 def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
     timer = state.move(event.run, event).timer
-    timer.is_dead = True
-    took_us = timer.last_took_us
-    _close(state, timer, event.at_us, took_us, f"DEAD: {event.error}", event.next_us)
-    _record(state, event, "DEAD", took_us, event.error)
+    _mark(timer, Mark.DEAD)
+    _note(timer, "d", f"DEAD: {event.error}", last_run_us=event.at_us)
+    _go_on(state, timer, event.next_us)
+    state.add_row(id_, event)
 
 
 def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
     timer = state.move(event.run, event).timer
-    timer.is_cancelled = timer.definition.is_one_shot
+    if timer.definition.kind in ONE_SHOT_KINDS:
+        _mark(timer, Mark.CANCELLED)
     took_us = event.at_us - event.started_us if event.started_us is not None else None
-    _close(state, timer, event.at_us, took_us, "CANCELLED", event.next_us)
-    _record(state, event, "CANCELLED", took_us, reason=event.reason)
+    _note(timer, "c", "CANCELLED", last_run_us=event.at_us, last_took_us=took_us)
+    _go_on(state, timer, event.next_us)
+    state.add_row(id_, event)
     state.remember(event.cmd, "cancelled", id_)
-
-
-def _close(
-    state: State, timer: Timer, at_us: int, took_us: int | None, status: str, next_us: int | None
-) -> None:
-    timer.last_run_us = at_us
-    timer.last_took_us = took_us
-    timer.last_status = status
-    if next_us is not None:
-        timer.next_us = state.to_own(timer, next_us)
-
-
-def _record(
-    state: State,
-    event: ev.RunSucceeded | ev.RunFailed | ev.RunDead | ev.RunCancelled,
-    status: str,
-    took_us: int | None,
-    error: str = "",
-    reason: str = "",
-) -> None:
-    """The end of an attempt as a line of history."""
-    run, attempt, started_us = event.run, event.attempt, event.started_us
-    state.add_row(
-        Row(
-            event.timer, status, event.at_us, event.scheduled_us,
-            run, attempt, started_us, took_us, error, reason,
-        )
-    )  # fmt: skip
 
 
 def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
-    timer.skipped += 1
-    timer.last_status = "SKIPPED_OVERLAP"
+    _note(timer, "k", "SKIPPED_OVERLAP", skipped=timer.tally.skipped + 1)
     if event.cause == "schedule":
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
-    state.add_row(Row(event.timer, "SKIPPED_OVERLAP", event.at_us, event.scheduled_us))
+    state.add_row(id_, event)
     state.remember(event.cmd, "skipped", id_)
 
 
 def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
-    timer.missed += event.moments
-    if timer.definition.is_one_shot:
-        timer.last_status = f"MISSED: {event.reason}"
-    state.add_row(
-        Row(
-            event.timer,
-            "MISSED",
-            event.at_us,
-            event.first_us,
-            reason=event.reason,
-            last_us=event.last_us,
-            moments=event.moments,
-        )
-    )
+    is_end = timer.definition.kind in ONE_SHOT_KINDS
+    status = f"MISSED: {event.reason}" if is_end else timer.tally.last_status
+    _note(timer, "m", status, missed=timer.tally.missed + event.moments)
+    state.add_row(id_, event)
 
 
 def _run_stopping(state: State, id_: int, event: ev.RunStopping) -> None:
     state.move(event.run, event).stop_reason = event.reason
     state.remember(event.cmd, "stopping", id_)
+
+
+def _note(timer: Timer, outcome: str, status: str | None, **values: Any) -> None:
+    """An outcome other than the usual one."""
+    outcomes = (timer.tally.outcomes + outcome)[-OUTCOMES:]
+    timer.tally = timer.tally._replace(outcomes=outcomes, last_status=status, **values)
+
+
+def _mark(timer: Timer, mark: Mark) -> None:
+    if timer.mark is not Mark.REMOVED:
+        timer.mark = mark
+
+
+def _go_on(state: State, timer: Timer, next_us: int | None) -> None:
+    if next_us is not None:
+        timer.next_us = state.to_own(timer, next_us)
+
+
+# -- the process --------------------------------------------------------------------------------
 
 
 def _set(state: State, **values: int) -> None:

@@ -30,10 +30,11 @@ class Decoded(NamedTuple):
 def encode(events: list[Event], log_time_us: int) -> bytes:
     """The payload of one record (JSON without a newline)."""
     rows = [(TAGS[type(event)], *event) for event in events]
-    return orjson.dumps([{"v": FORMAT, "t": log_time_us}, *rows], _definition, _OPTIONS)
+    return orjson.dumps([{"v": FORMAT, "t": log_time_us}, *rows], definition_json, _OPTIONS)
 
 
-def _definition(value: object) -> object:
+def definition_json(value: object) -> object:
+    """What orjson calls for the one kind of value in an event that is not JSON by itself."""
     if isinstance(value, Definition):
         return value.to_json()
     raise TypeError(f"an event cannot hold {value!r}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .events import Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
-from .model import Cause, Kind, Overlap
-from .state import Run, Timer
+from .model import ONE_SHOT_KINDS, Cause, Kind, Overlap
+from .things import Run, Timer
 from .timing import explain_passed, moments_of
 
 if TYPE_CHECKING:
     from .machine import Machine
+
+_DELAY, _SKIP, _EVERY, _SCHEDULE = Overlap.DELAY, Overlap.SKIP, Kind.EVERY, Cause.SCHEDULE
 
 
 def decide_due(machine: Machine, timer: Timer) -> list[Event]:
@@ -19,37 +21,31 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
     `missed="once"`: if later moments have passed as well, the latest of them is run, and the
     earlier ones are RUN_MISSED.
     """
-    first = timer.next_us
+    first, state, at_us = timer.next_us, machine.state, machine.now.wall_us
     assert first is not None
     latest, following = _latest(machine, timer, first)
-    ranges: list[RunMissed] = []
-    if latest != first:
-        before = moments_of(timer).last_until(latest - 1) or first
-        ranges = explain_passed(machine, timer, first, max(first, before))
-    events: list[Event] = [*ranges]
-    to_wall, at_us = machine.state.to_wall, machine.now.wall_us
-    next_us = None if following is None else to_wall(timer, following)
-    scheduled_us = to_wall(timer, latest)
-    overlap = timer.definition.overlap
-    if timer.open and overlap is Overlap.SKIP:
+    name, overlap = timer.name, timer.definition.overlap
+    scheduled_us = state.to_wall(timer, latest)
+    next_us = None if following is None else state.to_wall(timer, following)
+    ranges: list[RunMissed] = [] if latest == first else _before(machine, timer, first, latest)
+    if timer.open and overlap is _SKIP:
         by_run = timer.open[0]
-        events.append(RunSkippedOverlap(timer.name, scheduled_us, at_us, next_us, by_run))
-        return events
-    if overlap is Overlap.DELAY:
+        return [*ranges, RunSkippedOverlap(name, scheduled_us, at_us, next_us, by_run)]
+    if overlap is _DELAY:
         next_us = None
-    missed = sum(each.moments for each in ranges)
-    run = machine.next_id(len(events))
-    events.append(RunDue(timer.name, scheduled_us, at_us, next_us, Cause.SCHEDULE, missed))
-    events.append(RunStarted(timer.name, run, 1, at_us))
-    return events
+    missed = sum(each.moments for each in ranges) if ranges else 0
+    run = machine.next_id(len(ranges))
+    return [
+        *ranges,
+        RunDue(name, scheduled_us, at_us, next_us, _SCHEDULE, missed),
+        RunStarted(name, run, 1, at_us),
+    ]
 
 
 def _latest(machine: Machine, timer: Timer, first: int) -> tuple[int, int | None]:
     """The latest moment that has come, and the one after it."""
-    definition = timer.definition
-    if definition.is_one_shot or (
-        definition.kind is Kind.EVERY and definition.overlap is Overlap.DELAY
-    ):
+    kind = timer.definition.kind
+    if kind in ONE_SHOT_KINDS or (kind is _EVERY and timer.definition.overlap is _DELAY):
         return first, None
     now_us = machine.own_now(timer)
     moments = moments_of(timer)
@@ -59,6 +55,12 @@ def _latest(machine: Machine, timer: Timer, first: int) -> tuple[int, int | None
     latest = moments.last_until(now_us)
     assert latest is not None
     return latest, moments.next_after(latest)
+
+
+def _before(machine: Machine, timer: Timer, first: int, latest: int) -> list[RunMissed]:
+    """Why the moments from `first` to the one before `latest` did not run."""
+    last = moments_of(timer).last_until(latest - 1) or first
+    return explain_passed(machine, timer, first, max(first, last))
 
 
 def decide_ready(machine: Machine, run: Run) -> list[Event]:

@@ -17,20 +17,20 @@ from .events import (
     RunSucceeded,
 )
 from .model import Cause, Definition, Kind, Reason, RunState, Stop
-from .state import Run
+from .state import is_under_way
+from .things import Run
 from .timing import moments_of, passed
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
 
 HOUR_US = 3_600_000_000
-CARRIED_OUT = (RunState.RUNNING, RunState.STOPPING)
 
 
 def decide_finish(machine: Machine, command: FinishRun) -> Decision:
     """An executor's word about an attempt; anything but the current attempt has no effect."""
     run = machine.state.runs.get(command.run)
-    if run is None or run.attempt != command.attempt or run.state not in CARRIED_OUT:
+    if run is None or run.attempt != command.attempt or not is_under_way(run):
         return [], False, ()
     if command.outcome is Outcome.SUCCEEDED:
         return _succeeded(machine, run, command.took_us), True, ()
@@ -44,7 +44,7 @@ def decide_finish(machine: Machine, command: FinishRun) -> Decision:
 def decide_interrupt(machine: Machine, command: Interrupt) -> Decision:
     """Nobody will answer for this attempt: it is to run again, or the run is dead."""
     run = machine.state.runs.get(command.run)
-    if run is None or run.state not in CARRIED_OUT:
+    if run is None or not is_under_way(run):
         return [], False, ()
     took_us = machine.took_us(run)
     if run.state is RunState.STOPPING:
@@ -69,7 +69,7 @@ def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
     is_shut_down = run.stop_reason == Stop.SHUTDOWN and command.reason != Stop.SHUTDOWN
     if run.state is RunState.STOPPING and machine.is_live and not is_shut_down:
         return [], 1, ()
-    if run.state in CARRIED_OUT and machine.is_live:
+    if is_under_way(run) and machine.is_live:
         return [RunStopping(name, run.id, at_us, command.reason, command.cmd_id)], 1, ()
     return _cancelled(machine, run, command.reason, command.cmd_id), 1, ()
 
@@ -82,7 +82,7 @@ def decide_stop_runs(machine: Machine, command: StopRuns) -> Decision:
 
 def decide_abandon(machine: Machine, command: AbandonRuns) -> Decision:
     """Shutdown: whatever still runs is let go."""
-    left = [run.id for run in machine.state.runs.values() if run.state in CARRIED_OUT]
+    left = [run.id for run in machine.state.runs.values() if is_under_way(run)]
     return [], len(left), tuple(Interrupt(run) for run in sorted(left))
 
 

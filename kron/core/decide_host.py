@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .commands import Drain, Interrupt, Start, Stopped
 from .events import ClockStep, Event, SchedulerStarted, SchedulerStopped, TailCut
-from .model import RunState
+from .state import is_under_way
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -21,13 +21,12 @@ def decide_start(machine: Machine, command: Start) -> Decision:
     events: list[Event] = []
     if command.torn is not None:
         events.append(TailCut(at_us, *command.torn))
-    behind_us = machine.last_us - at_us
+    behind_us = machine.state.last_us - at_us
     if behind_us >= STEP_US:
         # No clock chip, or a clock set back meanwhile: elapsed time goes on from the last event.
         events.append(ClockStep(at_us, -behind_us))
     events.append(SchedulerStarted(at_us, command.boot, command.pid, command.version))
-    carried_out = (RunState.RUNNING, RunState.STOPPING)
-    left = (run.id for run in machine.state.runs.values() if run.state in carried_out)
+    left = (run.id for run in machine.state.runs.values() if is_under_way(run))
     return events, True, tuple(Interrupt(run) for run in sorted(left))
 
 

@@ -17,8 +17,9 @@ from .events import (
     TimerUpdated,
 )
 from .model import Cause, Definition, Kind, Overlap, Reason, RunState, Stop
-from .state import Timer
+from .things import Timer
 from .timing import explain_passed, first_moment, moments_of, passed
+from .tombstones import tombstone_of
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -29,11 +30,21 @@ WAITING = (RunState.DUE, RunState.RETRYING)
 def decide_schedule(machine: Machine, command: Schedule) -> Decision:
     """An upsert: the same definition changes nothing, another one is an update."""
     timer = machine.state.timers.get(command.name)
+    if timer is None and _is_over(machine, command):
+        return [], "unchanged", ()
     if timer is None:
         return _create(machine, command), "created", ()
     if timer.definition == command.definition:
         return [], "unchanged", ()
     return _update(machine, command, timer), "updated", ()
+
+
+def _is_over(machine: Machine, command: Schedule) -> bool:
+    """An `after=` that has fired and was let go since."""
+    tombstones, definition = machine.state.tombstones, command.definition
+    if not tombstones or definition.kind is not Kind.AFTER:
+        return False
+    return tombstone_of(command.name, definition) in tombstones
 
 
 def _create(machine: Machine, command: Schedule) -> list[Event]:
@@ -121,6 +132,11 @@ def decide_remove(machine: Machine, command: Remove) -> Decision:
         return [], True, (*(CancelRun(run, Stop.REMOVED) for run in waiting), command)
     removed = TimerRemoved(timer.name, machine.now.wall_us, command.cmd_id)
     return [*_overdue(machine, timer, Reason.CHANGED), removed], True, ()
+
+
+def decide_let_go(machine: Machine, timer: Timer) -> list[Event]:
+    """A one-shot that ended long ago; its history stays."""
+    return [TimerRemoved(timer.name, machine.now.wall_us, reason="finished")]
 
 
 def decide_pause(machine: Machine, command: Pause) -> Decision:

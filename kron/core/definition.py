@@ -99,13 +99,18 @@ def define(
         description=_text(description, "description"),
         fn_name=fn_name,
     )
-    size_bytes = len(orjson.dumps(definition.to_json()))
+    size_bytes = size_of(definition)
     if size_bytes > DEFINITION_BYTES:
         raise ScheduleError(
             f"the definition is {size_bytes} bytes of JSON; at most {DEFINITION_BYTES} are kept."
             " Store the bulk elsewhere and pass a reference to it."
         )
     return definition, size_bytes
+
+
+def size_of(definition: Definition) -> int:
+    """How many bytes of JSON the definition takes in the log."""
+    return len(orjson.dumps(definition.to_json()))
 
 
 def _selector(

@@ -67,6 +67,10 @@ class LogCorrupt(StorageError):
     """The log is damaged before its tail; nothing was changed and nothing was skipped."""
 
 
+class LogTruncated(StorageError):
+    """The records asked for were let go (see the history's retention): begin from a snapshot."""
+
+
 class LogTooNew(StorageError):
     """The log was written by a newer version of Kron; nothing was changed."""
 

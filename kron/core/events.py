@@ -35,9 +35,12 @@ class TimerUpdated(NamedTuple):
 
 
 class TimerRemoved(NamedTuple):
+    """`reason` is "finished" for a one-shot that was let go long after its end, else ""."""
+
     timer: str
     at_us: int
     cmd: str = ""
+    reason: str = ""
 
 
 class TimerPaused(NamedTuple):

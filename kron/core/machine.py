@@ -14,7 +14,7 @@ less the steps it made (`state.shift_us`); the one heap is in steady time.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
@@ -33,6 +33,7 @@ from .decide_finish import (
 )
 from .decide_host import decide_clock_step, decide_drain, decide_start, decide_stopped
 from .decide_registry import (
+    decide_let_go,
     decide_pause,
     decide_remove,
     decide_resume,
@@ -40,9 +41,11 @@ from .decide_registry import (
     decide_trigger,
 )
 from .errors import KronError, UnknownTimer
-from .events import POSITIONS, Event, RunDue
-from .model import Now, Overlap, RunState
-from .state import Run, State, Timer
+from .events import POSITIONS, Event
+from .model import ONE_SHOT_KINDS, Now, Overlap, RunState
+from .state import State
+from .things import Run, Thing, Timer
+from .timing import PAST_GRACE_US
 
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
@@ -50,8 +53,15 @@ EVENT_BYTES = 160
 ROOM = 16
 """Positions kept free for one decision (the largest is a range of reasons and a run)."""
 
+KEEP_FINISHED_US = 30 * 86_400_000_000
+"""A finished one-shot is shown for so long, then it is let go."""
+FINISHED_KEPT = 100_000
+"""The oldest of more finished one-shots than this are let go before."""
+
 Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
 """Events, the answer, and commands to be carried out next (in as many records as they need)."""
+
+_DELAY, _DUE, _RETRYING = Overlap.DELAY, RunState.DUE, RunState.RETRYING
 
 DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
     c.Schedule: decide_schedule,
@@ -95,15 +105,16 @@ class Step(NamedTuple):
 class Machine:
     """The scheduler as a pure object. Not thread-safe; it has one owner."""
 
-    def __init__(self) -> None:
-        self.state = State()
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state or State()
         self.deadlines = Deadlines()
+        self.finished: OrderedDict[int, Timer] = OrderedDict()
+        self.keep_finished_us = KEEP_FINISHED_US
         self.now = Now(0, 0)
         self.steady_us = 0
         self.is_live = False
         self.draining_us: int | None = None
         self.has_stepped = False
-        self.last_us = 0
         self._base_us = 0
         self._events: list[Event] = []
         self._answers: list[Answer] = []
@@ -116,12 +127,14 @@ class Machine:
 
     def replay(self, index: int, events: list[Event]) -> None:
         """Fold a record from the log. Raises KeyError or ValueError if it cannot follow."""
-        if index != self.state.index + 1:
-            raise ValueError(f"record {index} cannot follow record {self.state.index}")
+        state = self.state
+        if index != state.index + 1:
+            raise ValueError(f"record {index} cannot follow record {state.index}")
+        at_us = state.last_us
         for id_, event in enumerate(events, index * POSITIONS):
-            APPLY[type(event)](self.state, id_, event)
-            self.last_us = getattr(event, "at_us", self.last_us)
-        self.state.confirm(index)
+            APPLY[type(event)](state, id_, event)
+            at_us = getattr(event, "at_us", at_us)
+        state.confirm(index, at_us)
 
     def step(self, inbox: deque[c.Command], now: Now, limit: int = POSITIONS) -> Step:
         """Carry out commands from the left of `inbox`, then what is due, as one record.
@@ -136,17 +149,23 @@ class Machine:
                 self._carry_out(*self._taken[-1])
             else:
                 self._receive(inbox.popleft())
+        for thing in self.state.changed():
+            self._arm(thing)
         while self.is_active and self._has_room(limit):
             owner = self.deadlines.pop_due(self.steady_us)
-            if owner is None:
+            if owner is not None:
+                self._look_at(owner)
+            elif not self._let_go():
                 break
-            self._look_at(owner)
         is_full = not self._has_room(limit) or bool(self._work or inbox)
         return Step(self.state.index + 1, self._events, self._answers, is_full)
 
     def confirm(self) -> None:
         """The step's record is durable (or the step had no events)."""
-        self.state.confirm(self.state.index + bool(self._events))
+        if self._events:
+            self.state.confirm(self.state.index + 1, self.now.wall_us)
+        else:
+            self.state.confirm(self.state.index, self.state.last_us)
 
     def undo(self) -> None:
         """The step's record was refused: the state is as it was before the step.
@@ -155,11 +174,9 @@ class Machine:
         """
         changed = self.state.undo()
         for thing in [*changed, *self.state.timers.values()] if self.has_stepped else changed:
+            self._arm(thing)
             if isinstance(thing, Timer):
-                self._arm(thing)
-                self._arm_open(thing)
-            else:
-                self._arm_run(thing)
+                self._arm_runs(thing.open)
         left = islice(self._work, max(self._waiting - len(self._taken), 0))
         self._work = deque([*self._taken[: self._waiting], *left])
 
@@ -168,7 +185,12 @@ class Machine:
         None: never. It may be early, never late."""
         if self._work:
             return self.now.elapsed_us
-        due_us = self.deadlines.next() if self.is_active else None
+        if not self.is_active:
+            return None
+        due_us = self.deadlines.next()
+        go_us = self._next_to_go()
+        if due_us is None or (go_us is not None and go_us < due_us):
+            due_us = go_us
         return None if due_us is None else due_us - self._base_us
 
     # -- what the deciding functions ask -----------------------------------------------------
@@ -250,27 +272,41 @@ class Machine:
             self._fold(decide_ready(self, owner))
         elif self.own_now(owner) >= owner.next_us:
             self._fold(decide_due(self, owner))
+            self._arm(owner)
         else:
             early_us = owner.next_us - self.now.wall_us
             self.deadlines.arm(owner, self.steady_us + early_us)
 
     def _fold(self, events: list[Event]) -> None:
-        first, last = events[0], events[-1]
-        name = getattr(first, "timer", "")
-        timer = self.state.timers.get(name)
-        run = self.state.runs.get(getattr(first, "run", 0))
-        id_ = self.next_id(0)
+        state = self.state
+        id_ = (state.index + 1) * POSITIONS + len(self._events)
         for position, event in enumerate(events, id_):
-            APPLY[type(event)](self.state, position, event)
+            APPLY[type(event)](state, position, event)
         self._events += events
-        self._size += len(events) * (EVENT_BYTES + len(name))
-        timer = timer or self.state.timers.get(name)
-        if timer is not None:
-            self._arm(timer)
-        if run is not None:  # it waits for a retry, or it waits no more
-            self._arm_run(run)
-        elif isinstance(last, RunDue):
-            self._arm_run(self.state.runs[id_ + len(events) - 1])
+        self._size += len(events) * (EVENT_BYTES + len(getattr(events[0], "timer", "")))
+
+    # -- one-shots that ended long ago ---------------------------------------------------------
+
+    def _let_go(self) -> bool:
+        """Remove the finished one-shot whose turn it is, if there is one."""
+        go_us = self._next_to_go()
+        if go_us is None or go_us > self.steady_us:
+            return False
+        _, timer = self.finished.popitem(last=False)
+        self._fold(decide_let_go(self, timer))
+        return True
+
+    def _next_to_go(self) -> int | None:
+        """When (steady time) the first finished one-shot is to be let go; None: there is none.
+
+        `at=` may still fire up to a minute late when it is scheduled again, so nothing goes
+        before that.
+        """
+        if not self.finished:
+            return None
+        timer = next(iter(self.finished.values()))
+        keep_us = PAST_GRACE_US if len(self.finished) > FINISHED_KEPT else self.keep_finished_us
+        return timer.finished_us - self.state.shift_us + max(keep_us, PAST_GRACE_US)
 
     # -- what a command changes in this process alone: nothing of it is in the log ------------
 
@@ -279,6 +315,9 @@ class Machine:
         self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
         self.steady_us = self.now.elapsed_us + self._base_us
         self.is_live = True
+        over = [timer for timer in self.state.timers.values() if timer.is_finished]
+        for timer in sorted(over, key=lambda timer: timer.finished_us):
+            self.finished[timer.id] = timer
 
     def _note_drain(self, command: c.Drain) -> None:
         self._keep("draining_us")
@@ -291,14 +330,14 @@ class Machine:
     def _note_schedule(self, command: c.Schedule) -> None:
         """A registration says that the callable is here: an orphan may fire again."""
         self._size += command.size_bytes
-        if not self.is_live:
+        timer = self.state.timers.get(command.name)
+        if timer is None or not self.is_live:
             return
-        timer = self.state.timers[command.name]
         if timer.bound_us is None:
             timer.bound_us = self.now.wall_us
             self.state.on_undo(lambda: self._unbind(timer))
             self._arm(timer)
-        self._arm_open(timer)
+        self._arm_runs(timer.open)
 
     def _note_finish(self, command: c.FinishRun) -> None:
         if command.error:  # JSON may escape each character by six bytes, in two events
@@ -310,39 +349,55 @@ class Machine:
 
     # -- deadlines follow from the state -----------------------------------------------------
 
-    def _arm(self, timer: Timer) -> None:
-        self.deadlines.arm(timer, self._timer_deadline(timer))
-        if timer.open and timer.definition.overlap is Overlap.DELAY:
-            self._arm_run(self.state.runs[timer.open[0]])
+    def _arm(self, thing: Thing) -> None:
+        if isinstance(thing, Run):
+            self.deadlines.arm(thing, self._run_deadline(thing))
+            return
+        self.deadlines.arm(thing, self._timer_deadline(thing))
+        definition = thing.definition
+        if definition.kind in ONE_SHOT_KINDS:
+            self._note_finished(thing)
+        if thing.open and definition.overlap is _DELAY:
+            self._arm_runs(thing.open[:1])
 
-    def _arm_open(self, timer: Timer) -> None:
-        """All open runs; needed where a change may concern more than the first."""
-        for run_id in timer.open:
-            self._arm_run(self.state.runs[run_id])
+    def _arm_runs(self, ids: tuple[int, ...]) -> None:
+        for id_ in ids:
+            run = self.state.runs.get(id_)
+            if run is not None:  # None: undone, and so is its timer
+                self.deadlines.arm(run, self._run_deadline(run))
 
-    def _arm_run(self, run: Run) -> None:
+    def _run_deadline(self, run: Run) -> int | None:
         """A run waits for its callable, under `delay` for the runs before it, then its time."""
-        timer = run.timer
-        deadline_us: int | None = None
-        is_first = timer.definition.overlap is not Overlap.DELAY or timer.open[:1] == (run.id,)
-        if timer.bound_us is not None and is_first and run.id in self.state.runs:
-            if run.state is RunState.DUE:
-                # Not later than now, also after the wall clock went back.
-                deadline_us = min(run.due_us - self.state.shift_us, self.steady_us)
-            elif run.state is RunState.RETRYING:
-                deadline_us = run.retry_us
-        self.deadlines.arm(run, deadline_us)
+        timer, state = run.timer, run.state
+        if state is _DUE:
+            # Not later than now, also after the wall clock went back.
+            deadline_us: int | None = min(run.due_us - self.state.shift_us, self.steady_us)
+        elif state is _RETRYING:
+            deadline_us = run.retry_us
+        else:
+            return None
+        is_first = timer.definition.overlap is not _DELAY or timer.open[:1] == (run.id,)
+        if timer.bound_us is None or not is_first or run.id not in self.state.runs:
+            return None
+        return deadline_us
 
     def _timer_deadline(self, timer: Timer) -> int | None:
         next_us = timer.next_us
         if next_us is None or timer.bound_us is None or timer.paused_us is not None:
             return None
-        definition = timer.definition
-        if timer.open and definition.overlap is Overlap.DELAY:
+        if timer.open and timer.definition.overlap is _DELAY:
             return None
         if self.state.timers.get(timer.name) is not timer:
             return None
-        return next_us if definition.is_elapsed else next_us - self.state.shift_us
+        shift_us = self.state.shift_us
+        return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
+
+    def _note_finished(self, timer: Timer) -> None:
+        is_kept = self.state.timers.get(timer.name) is timer
+        if timer.is_finished and is_kept:
+            self.finished.setdefault(timer.id, timer)
+        else:
+            self.finished.pop(timer.id, None)
 
 
 NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {

@@ -85,6 +85,15 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Mark(StrEnum):
+    """What a timer's last run or its removal has left on it."""
+
+    NONE = ""
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """What `schedule()` was asked for, normalised. Two equal definitions are one timer unchanged.

@@ -6,12 +6,13 @@ and AT) unless a name says `wall`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .events import RunMissed
 from .model import Definition, Kind, Reason
 from .moments import IntervalMoments, Moments, OneMoment, cron_moments
-from .state import Timer
+from .things import Timer
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -21,26 +22,18 @@ PAST_GRACE_US = 60_000_000
 
 
 def moments_of(timer: Timer) -> Moments:
-    """The moments of the timer's definition, kept on the timer until the definition changes."""
-    kept = timer.moments
-    if kept is None or kept[0] is not timer.definition:
-        kept = timer.moments = (
-            timer.definition,
-            _moments(timer.definition, timer.anchor_us),
-        )
-    return kept[1]
+    """The moments of the timer's definition. (Cron expressions are compiled once; the others are
+    no more than two numbers.)"""
+    definition = timer.definition
+    return _MOMENTS[definition.kind](definition, timer.anchor_us)
 
 
-def _moments(definition: Definition, anchor_us: int) -> Moments:
-    match definition.kind:
-        case Kind.CRON:
-            return cron_moments(str(definition.value), definition.timezone)
-        case Kind.EVERY:
-            return IntervalMoments(anchor_us, int(definition.value))
-        case Kind.AFTER:
-            return OneMoment(anchor_us + int(definition.value))
-        case Kind.AT:
-            return OneMoment(int(definition.value))
+_MOMENTS: dict[Kind, Callable[[Definition, int], Moments]] = {
+    Kind.CRON: lambda definition, _: cron_moments(str(definition.value), definition.timezone),
+    Kind.EVERY: lambda definition, anchor_us: IntervalMoments(anchor_us, int(definition.value)),
+    Kind.AFTER: lambda definition, anchor_us: OneMoment(anchor_us + int(definition.value)),
+    Kind.AT: lambda definition, _: OneMoment(int(definition.value)),
+}
 
 
 def first_moment(definition: Definition, called_us: int) -> int | None:
@@ -50,7 +43,7 @@ def first_moment(definition: Definition, called_us: int) -> int | None:
         return at_us if at_us >= called_us - PAST_GRACE_US else None
     if definition.kind is Kind.AFTER:
         return called_us + int(definition.value)
-    return _moments(definition, called_us).next_after(called_us)
+    return _MOMENTS[definition.kind](definition, called_us).next_after(called_us)
 
 
 def passed(

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, TypedDict
 
+from .apply import DAY_US
 from .duration import format_duration
 from .errors import ScheduleError, UnknownTimer
 from .ids import run_id_text
 from .instants import text
 from .model import Definition, Kind, Now, RunState
-from .state import DAY_US, Row, State, Timer
+from .rows import Row, row_of
+from .state import State
+from .things import OUTCOME_WORDS, Tally, Timer
 
 
 class TimerDescription(TypedDict):
@@ -33,6 +36,7 @@ class TimerStatus(TimerDescription):
 
     `state` is one of scheduled, running, retrying, dead, orphaned, paused, cancelled.
     `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended.
+    `outcomes` has the latest 30, the newest last: OK, DEAD, CANCELLED, MISSED, SKIPPED_OVERLAP.
     """
 
     id: str
@@ -50,6 +54,7 @@ class TimerStatus(TimerDescription):
     failed: int
     missed: int
     skipped: int
+    outcomes: list[str]
 
 
 class HistoryRow(TypedDict):
@@ -81,25 +86,27 @@ def timer_status(
     runs = [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
     word = _state_word(values, runs, is_orphan=is_live and timer.bound_us is None)
     next_us = _next_us(state, timer, values, runs, word)
-    took_us = values["last_took_us"]
+    tally: Tally = values["tally"]
+    took_us = tally.last_took_us
     recent = now.wall_us // DAY_US - 7
     return {
         **describe(definition),
         "id": timer.name,
         "state": word,
         "fn_name": fn_name,
-        "last_run_at": text(values["last_run_us"]),
+        "last_run_at": text(tally.last_run_us),
         "last_duration_ms": None if took_us is None else took_us / 1000,
-        "last_status": values["last_status"],
+        "last_status": tally.last_status,
         "next_run_at": text(next_us),
-        "retries_last_7d": sum(n for day, n in values["retry_days"] if day > recent),
+        "retries_last_7d": sum(n for day, n in tally.retry_days if day > recent),
         "finished": definition.is_one_shot and values["next_us"] is None and not runs,
         "created_at": text(values["created_us"]),
         "open_runs": [run_id_text(run["id"], run["scheduled_us"], log_id) for run in runs],
-        "succeeded": values["succeeded"],
-        "failed": values["failed"],
-        "missed": values["missed"],
-        "skipped": values["skipped"],
+        "succeeded": tally.succeeded,
+        "failed": tally.failed,
+        "missed": tally.missed,
+        "skipped": tally.skipped,
+        "outcomes": [OUTCOME_WORDS[letter] for letter in tally.outcomes],
     }
 
 
@@ -122,6 +129,7 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
         "failed": 0,
         "missed": 0,
         "skipped": 0,
+        "outcomes": [],
     }
 
 
@@ -179,9 +187,7 @@ def _state_word(values: dict[str, Any], runs: list[dict[str, Any]], *, is_orphan
         return "running"
     if RunState.RETRYING in states:
         return "retrying"
-    if values["is_dead"]:
-        return "dead"
-    return "cancelled" if values["is_cancelled"] else "scheduled"
+    return values["mark"].value or "scheduled"
 
 
 def _next_us(
@@ -205,8 +211,8 @@ def history(state: State, name: str | None, limit: int, log_id: str) -> list[His
     neither a timer nor a row of that name, ScheduleError for a limit that is no number."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ScheduleError(f"limit={limit!r} must be a whole number from 1 on.")
-    rows = (row for row in state.confirmed_rows() if name is None or row.timer == name)
-    found = [history_row(row, log_id) for row in islice(rows, limit)]
+    rows = (row_of(*each) for each in state.confirmed_rows() if name in (None, each[1].timer))
+    found = [history_row(row, log_id) for row in islice(rows, limit) if row is not None]
     if name is not None and not found and state.confirmed_timer(name) is None:
         raise UnknownTimer(f"there is no timer named {name!r}.")
     return found

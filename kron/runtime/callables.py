@@ -1,4 +1,4 @@
-"""What a callback accepts, checked when it is registered, and how it is called."""
+"""What a callback accepts, checked when it is registered."""
 
 from __future__ import annotations
 
@@ -28,12 +28,6 @@ class Target:
             raise TypeError(f"{self.name} is a generator function; calling it would run nothing.")
         self.is_async = _is(fn, inspect.iscoroutinefunction)
         self.wants_context = self._wants_context()
-
-    def call(self, context: Callable[[], Any]) -> Any:
-        """Call it; `context` makes the context dict where the callable takes one."""
-        if self.wants_context:
-            return self.fn(context(), *self.args, **self.kwargs)
-        return self.fn(*self.args, **self.kwargs)
 
     def _wants_context(self) -> bool:
         try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from kron.core.ids import run_id_text
 from kron.core.instants import text
-from kron.core.state import Run
+from kron.core.things import Run
 
 from .callables import Target
 
@@ -32,44 +31,49 @@ class RunContext(TypedDict):
     metadata: dict[str, Any]
 
 
-class Job(NamedTuple):
-    """One attempt, handed to an executor."""
+class Job:
+    """One attempt, handed to an executor. `run` and `attempt` are ids for its completion."""
 
-    run: int
-    attempt: int
-    timer: str
-    log_id: str
-    target: Target
-    make_context: Callable[[], RunContext]
+    __slots__ = ("_definition", "_run", "attempt", "log_id", "run", "target", "timer")
 
+    def __init__(self, run: Run, target: Target, log_id: str) -> None:
+        self.run = run.id
+        self.attempt = run.attempt
+        self.timer = run.timer.name
+        self.target = target
+        self.log_id = log_id
+        self._run = run
+        self._definition = run.timer.definition
 
-CURRENT: ContextVar[Job | None] = ContextVar("kron_current_run", default=None)
+    def call(self) -> Any:
+        """Call the callable with its arguments, and with the context if it takes one."""
+        target = self.target
+        if target.wants_context:
+            return target.fn(self.context(), *target.args, **target.kwargs)
+        return target.fn(*target.args, **target.kwargs)
 
-
-def make_job(run: Run, target: Target, log_id: str) -> Job:
-    """The attempt of a run that has just been started."""
-    timer, attempt = run.timer, run.attempt
-    definition = timer.definition
-
-    def make_context() -> RunContext:
+    def context(self) -> RunContext:
+        """A new dict each time: the callback may do with it what it likes."""
+        run, definition = self._run, self._definition
         scheduled_at = text(run.scheduled_us) or ""
         return {
-            "timer_id": timer.name,
-            "run_id": run_id_text(run.id, run.scheduled_us, log_id),
-            "attempt": attempt,
+            "timer_id": self.timer,
+            "run_id": run_id_text(run.id, run.scheduled_us, self.log_id),
+            "attempt": self.attempt,
             "max_attempts": definition.max_attempts,
             "scheduled_at": scheduled_at,
-            "idempotency_key": f"{timer.name}:{scheduled_at}",
+            "idempotency_key": f"{self.timer}:{scheduled_at}",
             "missed": run.missed,
             "manual": run.cause == "manual",
             "backfill": False,
             "metadata": dict(definition.metadata or {}),
         }
 
-    return Job(run.id, attempt, timer.name, log_id, target, make_context)
+
+CURRENT: ContextVar[Job | None] = ContextVar("kron_current_run", default=None)
 
 
 def current_run() -> RunContext | None:
     """The context of the run this code is part of, or None outside of one."""
     job = CURRENT.get()
-    return None if job is None else job.make_context()
+    return None if job is None else job.context()

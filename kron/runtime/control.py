@@ -20,11 +20,11 @@ from kron.core.errors import (
     ScheduleError,
 )
 
-from .callables import Target
 from .context import CURRENT
 from .engine import Engine
 from .host import Host
 from .program import refuse_platform, run_in_thread
+from .registry import Registration
 from .stopping import ShutdownReport, StopRequest, empty_report
 
 T = TypeVar("T")
@@ -173,16 +173,20 @@ class Control:
                 f" event loop use: await kron.{async_verb or 'a' + verb}(...)"
             )
 
-    def submit(self, command: c.Command, verb: str, target: Target | None = None) -> Future[Any]:
+    def submit(
+        self, command: c.Command, verb: str, registration: Registration | None = None
+    ) -> Future[Any]:
         """Hand a command in for a sync verb."""
         self.engine(verb)
         self.refuse_loop_thread(verb)
-        return self.engine(verb).submit(command, target)
+        return self.engine(verb).submit(command, registration)
 
-    async def asubmit(self, command: c.Command, verb: str, target: Target | None = None) -> Any:
+    async def asubmit(
+        self, command: c.Command, verb: str, registration: Registration | None = None
+    ) -> Any:
         """Hand a command in for an async verb, and await the answer."""
         engine = await self.aengine(verb)
-        return await asyncio.wrap_future(engine.submit(command, target))
+        return await asyncio.wrap_future(engine.submit(command, registration))
 
     def ask(self, question: Callable[[Engine], T], verb: str) -> T:
         """Ask the last confirmed state; on the loop's own thread it is answered directly."""

@@ -9,34 +9,41 @@ from __future__ import annotations
 import asyncio
 import builtins
 import logging
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from kron.core import commands as c
 from kron.core import events as ev
 from kron.core.codec import encode
-from kron.core.errors import KronError, KronStopped, StorageError
+from kron.core.errors import KronError, KronStopped, LogFailed, StorageError
 from kron.core.machine import Machine, Step
-from kron.core.model import Definition, Reason, RunState
-from kron.core.state import Timer
+from kron.core.model import Reason, RunState
+from kron.core.state import is_under_way
+from kron.core.things import Timer
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, history, timer_status
 from kron.storage.log import Log
 
-from .callables import Target
 from .clock import Clock
-from .context import make_job
+from .context import Job
+from .registry import Registration, registered
 from .tasks import Tasks
 from .threads import Threads
 
 logger = logging.getLogger("kron")
 T = TypeVar("T")
+Errand: TypeAlias = Callable[[], Awaitable[Any]]
 
+FEED = 4096
+"""Registrations of a start that wait in the inbox at a time: two records' worth."""
 LOOK_US = 30_000_000
 """The clocks are looked at this often even if nothing is due, so that a step is seen."""
+
+_RUNNING = RunState.RUNNING
 
 
 class Engine:
@@ -54,34 +61,41 @@ class Engine:
         self.failure: BaseException | None = None
         self.is_over = False
         self.is_cancelled = False
-        self.on_finished: Callable[[str, Definition | None], object] = lambda *_: None
-        self.targets: dict[str, Target] = {}
-        self.tasks = Tasks(self.hand_in)
+        self.on_grown: Callable[[], None] = lambda: None
+        self.grown_bytes = sys.maxsize
+        self.tasks = Tasks(self.hand_in, self.loop)
         self.threads = Threads(self.hand_in, self.tasks.adopt, self.loop)
         self._inbox: deque[c.Command] = deque()
-        self._callers: dict[int, tuple[Future[Any] | None, Target | None]] = {}
+        self._callers: dict[int, tuple[Future[Any] | None, Registration | None]] = {}
+        self._backlog: list[Registration] = []
+        self._registered: Future[Any] = Future()
+        self._errands: deque[tuple[Errand, Future[Any]]] = deque()
         self._is_woken = False
         self._sleeper: asyncio.Future[None] | None = None
         self._watchers: list[asyncio.Future[None]] = []
-        self._log_time_us = machine.state.log_time_us
         log.on_failure = self._log_failed
 
     # -- the front door ----------------------------------------------------------------------
 
-    def submit(self, command: c.Command, target: Target | None = None) -> Future[Any]:
-        """Hand a command in. The future has its answer once that is durable, or the KronError;
-        `target` is what the timer calls from then on."""
+    def submit(self, command: c.Command, registration: Registration | None = None) -> Future[Any]:
+        """Hand a command in. The future has its answer once that is durable, or the KronError.
+        With a Schedule comes its `registration`, which says what the timer calls from then on."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        self.hand_in(command, target, future)
+        self._callers[id(command)] = (future, registration)
+        self.hand_in(command)
         return future
 
-    def hand_in(
-        self, command: c.Command, target: Target | None = None, future: Future[Any] | None = None
-    ) -> None:
-        """As `submit`, where nobody (or somebody else's future) waits for the answer."""
-        if target is not None or future is not None:
-            self._callers[id(command)] = (future, target)
+    def register(self, registrations: Iterable[Registration]) -> Future[Any]:
+        """Hand many in, which the engine takes as fast as it can make them durable. The future is
+        done when they all are. Before `run`, after the Start."""
+        self._registered.set_running_or_notify_cancel()
+        self._backlog = list(registrations)
+        self._backlog.reverse()
+        return self._registered
+
+    def hand_in(self, command: c.Command) -> None:
+        """As `submit`, where nobody waits for the answer."""
         self._inbox.append(command)
         if self.is_over:
             self._refuse_all()
@@ -91,6 +105,19 @@ class Engine:
                 self._wake()
             else:
                 self._wake_from_afar()
+
+    def between_steps(self, errand: Callable[[], Awaitable[T]]) -> Future[T]:
+        """Have something done while no append is in flight and the state is what the log says.
+        On the loop; the future has what it returned or raised."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        if self.is_over:
+            future.set_exception(self.stopped_error())
+        else:
+            self._errands.append((errand, future))
+            self._wake()
+        return future
 
     def _wake_from_afar(self) -> None:
         try:
@@ -126,34 +153,67 @@ class Engine:
         self._is_woken = False
         if self.failure is not None:
             raise self.failure
+        if self._backlog:
+            self._feed()
         step = self.machine.step(self._inbox, self.clock.now())
         if step.events:
             await self._append(step)
         self.machine.confirm()
-        self._bind(step)
+        if step.answers:
+            self._bind(step)
         for event in step.events:
             react = REACT.get(type(event))
             if react is not None:
                 react(self, event)
-        self._answer(step)
+        if step.answers:
+            self._answer(step)
         if self._watchers:
             self._tell_watchers()
+        while self._errands:
+            await self._run_errand(*self._errands.popleft())
         if not step.is_full and not self.is_over:
             await self._sleep()
         elif not step.events:
             await self._yield()
 
+    def _feed(self) -> None:
+        """As much of the backlog as the next steps can take."""
+        backlog = self._backlog
+        for _ in range(min(FEED - len(self._inbox), len(backlog))):
+            registration = backlog.pop()
+            command = registration.command()
+            self._callers[id(command)] = (None if backlog else self._registered, registration)
+            self._inbox.append(command)
+
     async def _append(self, step: Step) -> None:
         """Make the step durable. A cancellation arrives only after the record is definite."""
-        self._log_time_us = max(self._log_time_us, self.machine.now.wall_us)
+        machine = self.machine
+        log_time_us = max(machine.state.log_time_us, machine.now.wall_us)
         try:
-            await self.log.append(step.record, encode(step.events, self._log_time_us))
+            await self.log.append(step.record, encode(step.events, log_time_us))
         except asyncio.CancelledError:
             self._note_cancelled()
         except StorageError as exc:
             self.machine.undo()
-            self.failure, self.is_over = exc, True
+            self._fail(exc)
             raise
+        if self.log.size_bytes > self.grown_bytes:
+            self.on_grown()
+
+    async def _run_errand(self, errand: Errand, future: Future[Any]) -> None:
+        try:
+            future.set_result(await errand())
+        except asyncio.CancelledError:
+            self._note_cancelled()
+            future.set_exception(self.stopped_error())
+        except Exception as exc:
+            future.set_exception(exc)
+            if isinstance(exc, LogFailed):
+                self._fail(exc)
+                raise
+
+    def _fail(self, exc: StorageError) -> None:
+        self.failure, self.is_over = exc, True
 
     async def _sleep(self) -> None:
         """Until something comes in, the next deadline, or it is time for a look at the clocks."""
@@ -207,28 +267,29 @@ class Engine:
 
     def _bind(self, step: Step) -> None:
         """What a registration brought is what its timer calls from now on."""
+        callers, timers = self._callers, self.machine.state.timers
         for command, _ in step.answers:
-            if isinstance(command, c.Schedule):
-                _, target = self._callers.get(id(command), (None, None))
-                if target is not None:
-                    self.targets[command.name] = target
+            caller = callers.get(id(command))
+            if caller is not None and caller[1] is not None and caller[1].name in timers:
+                timers[caller[1].name].target = caller[1].target
 
     def _answer(self, step: Step) -> None:
+        callers = self._callers
         for command, value in step.answers:
-            future, _ = self._callers.pop(id(command), (None, None))
-            if future is None:
+            caller = callers.pop(id(command), None)
+            if caller is None or caller[0] is None:
                 continue
             if isinstance(value, KronError):
-                future.set_exception(value)
+                caller[0].set_exception(value)
             else:
-                future.set_result(value)
+                caller[0].set_result(value)
 
     def _start(self, event: ev.RunStarted) -> None:
         run = self.machine.state.runs.get(event.run)
-        if run is None or run.state is not RunState.RUNNING or run.attempt != event.attempt:
+        if run is None or run.state is not _RUNNING or run.attempt != event.attempt:
             return
-        target = self.targets[event.timer]
-        job = make_job(run, target, self.log.log_id)
+        target = run.timer.target
+        job = Job(run, target, self.log.log_id)
         if target.is_async:
             self.tasks.start(job)
         else:
@@ -236,7 +297,7 @@ class Engine:
 
     def _stop(self, event: ev.RunStopping) -> None:
         run = self.machine.state.runs.get(event.run)
-        if run is not None and not self.tasks.cancel(run.id, run.attempt):
+        if run is not None and not self.tasks.cancel(run.id):
             self.threads.cancel(run.id, run.attempt)
 
     def _warn_missed(self, event: ev.RunMissed) -> None:
@@ -246,17 +307,6 @@ class Engine:
                 event.timer,
                 extra={"kron_timer": event.timer},
             )
-
-    def _closed(self, event: ev.RunSucceeded | ev.RunDead | ev.RunCancelled) -> None:
-        timer = self.machine.state.timers.get(event.timer)
-        if timer is None or not timer.definition.is_one_shot:
-            return
-        if timer.next_us is None and not timer.open:
-            self.on_finished(event.timer, timer.definition)
-
-    def _removed(self, event: ev.TimerRemoved) -> None:
-        if event.timer not in self.machine.state.timers:
-            self.targets.pop(event.timer, None)
 
     def _over(self, event: ev.SchedulerStopped) -> None:
         self.is_over = True
@@ -308,8 +358,7 @@ class Engine:
         return name, max(next_us - now_us, 0) / 1_000_000
 
     def _status(self, timer: Timer) -> TimerStatus:
-        target = self.targets.get(timer.name)
-        fn_name = target.name if target else timer.definition.fn_name or None
+        fn_name = timer.target.name if timer.target else timer.definition.fn_name or None
         now, log_id = self.machine.now, self.log.log_id
         return timer_status(self.machine.state, timer, now, log_id, is_live=True, fn_name=fn_name)
 
@@ -322,8 +371,7 @@ class Engine:
 
     def running(self) -> set[int]:
         """Runs whose attempt is being carried out."""
-        carried_out = (RunState.RUNNING, RunState.STOPPING)
-        return {run.id for run in self.machine.state.runs.values() if run.state in carried_out}
+        return {run.id for run in self.machine.state.runs.values() if is_under_way(run)}
 
     def next_step(self) -> asyncio.Future[None]:
         """Done when the next step has been acted on, or the engine is over."""
@@ -348,25 +396,30 @@ class Engine:
         error.__cause__ = self.failure
         return error
 
+    def left_over(self) -> Iterable[Registration]:
+        """After the end: the registrations that the next start is to get."""
+        yield from registered(self.machine.state)
+        yield from self._backlog
+
     def _refuse_all(self) -> None:
         """Nobody waits for ever: whatever has no answer yet gets this one."""
         self._inbox.clear()
         while self._callers:
             try:
-                _, (future, _) = self._callers.popitem()
+                _, (future, registration) = self._callers.popitem()
             except KeyError:  # another thread took the last one
-                return
+                break
+            if registration is not None and future in (None, self._registered):
+                self._backlog.append(registration)
             if future is not None:
                 future.set_exception(self.stopped_error())
+        while self._errands:
+            self._errands.popleft()[1].set_exception(self.stopped_error())
 
 
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {
     ev.RunStarted: Engine._start,
     ev.RunStopping: Engine._stop,
     ev.RunMissed: Engine._warn_missed,
-    ev.RunSucceeded: Engine._closed,
-    ev.RunDead: Engine._closed,
-    ev.RunCancelled: Engine._closed,
-    ev.TimerRemoved: Engine._removed,
     ev.SchedulerStopped: Engine._over,
 }

@@ -12,21 +12,23 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from anyio import create_task_group
 
 from kron.core import commands as c
 from kron.core.errors import KronStopped
-from kron.core.model import Definition
+from kron.core.machine import KEEP_FINISHED_US
 from kron.storage.log import Log
 
-from .callables import Target
 from .clock import Clock
+from .compaction import Compaction, Retention
 from .engine import Engine
 from .recovery import recover
+from .registry import Registration
 from .stopping import ShutdownReport, StopRequest, stop
 
 logger = logging.getLogger("kron")
@@ -35,6 +37,16 @@ DRAIN_SECONDS = 5.0
 """How long running attempts may go on after a SIGINT or SIGTERM."""
 
 Door = Callable[["Host"], Awaitable[None]]
+
+
+class Keeping(NamedTuple):
+    """What is kept of the past: history in sealed records, and one-shots that have ended."""
+
+    history: Retention = Retention()
+    finished_us: int = KEEP_FINISHED_US
+
+
+KEEPING = Keeping()
 
 
 class Host:
@@ -48,8 +60,9 @@ class Host:
         self,
         log: Log,
         clock: Clock,
-        registrations: list[tuple[c.Schedule, Target]],
+        registrations: list[Registration],
         version: str,
+        keeping: Keeping = KEEPING,
     ) -> None:
         self.log = log
         self.started: Future[Engine] = Future()
@@ -58,11 +71,12 @@ class Host:
             shared.set_running_or_notify_cancel()
         self.boot = secrets.token_hex(8)
         self.version = version
-        self.on_finished: Callable[[str, Definition | None], object] = lambda *_: None
         self.engine: Engine | None = None
+        self.compaction: Compaction | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread = 0
         self._clock = clock
+        self._keeping = keeping
         self._registrations = registrations
         self.door: Door | None = None
         self._requests: list[StopRequest] = []
@@ -98,6 +112,12 @@ class Host:
         if self.engine is not None and self.engine.failure is not None:
             raise self.engine.stopped_error()
 
+    def left_over(self) -> Iterable[Registration]:
+        """After the end: the registrations that the next start is to get."""
+        yield from self._registrations
+        if self.engine is not None:
+            yield from self.engine.left_over()
+
     # -- the task ----------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -112,9 +132,11 @@ class Host:
         try:
             torn = await self.log.open()
             machine = await recover(self.log)
+            machine.keep_finished_us = self._keeping.finished_us
             self.engine = Engine(machine, self.log, self._clock)
-            self.engine.on_finished = self.on_finished
-            await self._live(self.engine, c.Start(self.boot, os.getpid(), self.version, torn))
+            self.compaction = Compaction(self.engine, self._keeping.history)
+            start = c.Start(self.boot, os.getpid(), self.version, torn)
+            await self._live(self.engine, self.compaction, start)
         except BaseException as exc:
             failure = exc
         await self._close()
@@ -138,18 +160,18 @@ class Host:
         if self.engine is not None and self.engine.failure is not None:
             await self.engine.tasks.ended()
 
-    async def _live(self, engine: Engine, start: c.Start) -> None:
+    async def _live(self, engine: Engine, compaction: Compaction, start: c.Start) -> None:
         async with create_task_group() as group:
             group.start_soon(self._run_engine, engine)
+            group.start_soon(self._beside, engine, compaction.run, "the log is not compacted")
             durable = engine.submit(start)
-            for schedule, target in self._registrations[:-1]:
-                engine.hand_in(schedule, target)
             if self._registrations:
-                durable = engine.submit(*self._registrations[-1])
-            self._registrations = []
+                durable = engine.register(self._registrations)
+                self._registrations = []
             durable.add_done_callback(lambda done: self._say_started(engine, done))
             if self.door is not None:
-                group.start_soon(self._open_door, engine, self.door)
+                door = partial(self.door, self)
+                group.start_soon(self._beside, engine, door, "the control socket is closed")
             await self._until_over(engine)
             group.cancel_scope.cancel()
 
@@ -163,16 +185,19 @@ class Host:
         finally:
             self._word.set()
 
-    async def _open_door(self, engine: Engine, door: Door) -> None:
-        """The door is a convenience: if it fails, that is logged, and the timers go on."""
+    async def _beside(
+        self, engine: Engine, part: Callable[[], Awaitable[None]], without: str
+    ) -> None:
+        """The door and the compaction are not vital: if one fails, that is logged, and the timers
+        go on."""
         try:
-            await door(self)
+            await part()
         except asyncio.CancelledError:
             # A child that lets a stray cancellation through would take the group down with it.
             if engine.is_over:
                 raise
         except Exception as exc:
-            logger.error("the control socket is closed: %s", exc, exc_info=exc)
+            logger.error("%s: %s", without, exc, exc_info=exc)
 
     async def _until_over(self, engine: Engine) -> None:
         """Wait for a stop request, a cancellation of this task, or the engine's end."""

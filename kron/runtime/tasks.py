@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextvars import copy_context
 from time import perf_counter_ns
 from typing import Any
 
@@ -14,13 +13,18 @@ from kron.core.commands import FinishRun, Outcome
 from .context import CURRENT, Job
 from .failures import describe, report
 
+_SUCCEEDED = Outcome.SUCCEEDED
+
 
 class Tasks:
-    """Owns the tasks of running attempts, by (run, attempt)."""
+    """Owns the tasks of running attempts, by run: one attempt ends before the next begins."""
 
-    def __init__(self, finish: Callable[[FinishRun], None]) -> None:
+    def __init__(
+        self, finish: Callable[[FinishRun], None], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._finish = finish
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._loop = loop
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def start(self, job: Job) -> None:
         """Call the callback and await it."""
@@ -30,9 +34,9 @@ class Tasks:
         """Await what a sync callback returned."""
         self._start(job, awaitable)
 
-    def cancel(self, run: int, attempt: int) -> bool:
-        """Cancel the attempt's task; False if there is none."""
-        task = self._tasks.get((run, attempt))
+    def cancel(self, run: int) -> bool:
+        """Cancel the task of the run's attempt; False if there is none."""
+        task = self._tasks.get(run)
         return task is not None and task.cancel()
 
     async def ended(self) -> None:
@@ -41,18 +45,15 @@ class Tasks:
             await asyncio.wait(self._tasks.values())
 
     def _start(self, job: Job, awaitable: Any) -> None:
-        context = copy_context()
-        context.run(CURRENT.set, job)
         # A plain task whatever the loop's task factory: an eager one would end before it is owned.
-        loop = asyncio.get_running_loop()
-        task = asyncio.Task(self._carry(job, awaitable), loop=loop, context=context)
-        self._tasks[job.run, job.attempt] = task
+        self._tasks[job.run] = asyncio.Task(self._carry(job, awaitable), loop=self._loop)
 
     async def _carry(self, job: Job, awaitable: Any) -> None:
+        CURRENT.set(job)  # a task has a context of its own
+        outcome, error, interrupt = _SUCCEEDED, "", None
         began_ns = perf_counter_ns()
-        outcome, error, interrupt = Outcome.SUCCEEDED, "", None
         try:
-            await (job.target.call(job.make_context) if awaitable is None else awaitable)
+            await (job.call() if awaitable is None else awaitable)
         except asyncio.CancelledError as exc:
             outcome, error = Outcome.CANCELLED, describe(exc)
         except BaseException as exc:
@@ -60,7 +61,7 @@ class Tasks:
             report(job.timer, job.attempt, exc)
             interrupt = exc if _is_interrupt(exc) else None
         took_us = (perf_counter_ns() - began_ns) // 1000
-        del self._tasks[job.run, job.attempt]
+        del self._tasks[job.run]
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
         if interrupt is not None:
             # From a bare callback, not from this task: nobody would retrieve the task's exception.

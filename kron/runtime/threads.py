@@ -25,6 +25,7 @@ from .failures import describe, report
 
 logger = logging.getLogger("kron")
 
+_SUCCEEDED = Outcome.SUCCEEDED
 MAX_THREADS = 128
 GROW_SECONDS = 0.002
 
@@ -42,8 +43,8 @@ class Threads:
         self._adopt = adopt
         self._loop = loop
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._queued: set[tuple[int, int]] = set()
-        self._running: set[tuple[int, int]] = set()
+        self._queued: dict[int, Job] = {}
+        self._running: set[Job] = set()
         self._lock = threading.Lock()
         self._count = 0
         self._ended = 0
@@ -52,7 +53,7 @@ class Threads:
 
     def start(self, job: Job) -> None:
         """Queue the attempt for the next free thread."""
-        self._queued.add((job.run, job.attempt))
+        self._queued[job.run] = job
         self._jobs.put(job)
         if self._count == 0:
             self._add_threads(1)
@@ -61,14 +62,13 @@ class Threads:
 
     def running(self) -> set[int]:
         """Runs that a thread is at work on: nothing can stop those."""
-        return {run for run, _ in list(self._running)}
+        return {job.run for job in list(self._running)}
 
     def cancel(self, run: int, attempt: int) -> bool:
         """An attempt that no thread has begun is over; one that is begun goes on (False)."""
         with self._lock:
-            if (run, attempt) not in self._queued:
+            if self._queued.pop(run, None) is None:
                 return False
-            self._queued.discard((run, attempt))
         self._finish(FinishRun(run, attempt, Outcome.CANCELLED, 0, "cancelled before it began"))
         return True
 
@@ -122,20 +122,18 @@ class Threads:
             self._ended += 1
 
     def _begin(self, job: Job) -> bool:
-        key = (job.run, job.attempt)
         with self._lock:
-            is_wanted = key in self._queued
-            self._queued.discard(key)
+            is_wanted = self._queued.pop(job.run, None) is job
             if is_wanted:
-                self._running.add(key)
+                self._running.add(job)
             return is_wanted
 
     def _carry(self, job: Job) -> None:
         CURRENT.set(job)
         began_ns = perf_counter_ns()
-        outcome, error, result = Outcome.SUCCEEDED, "", None
+        outcome, error, result = _SUCCEEDED, "", None
         try:
-            result = job.target.call(job.make_context)
+            result = job.call()
         except BaseException as exc:
             outcome, error = Outcome.FAILED, describe(exc)
             report(job.timer, job.attempt, exc)
@@ -144,13 +142,13 @@ class Threads:
             self._hand_over(job, result)
             return
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
-        self._running.discard((job.run, job.attempt))
+        self._running.discard(job)
 
     def _hand_over(self, job: Job, awaitable: Any) -> None:
         """A lambda around a coroutine function, say: the loop awaits what it returned."""
 
         def adopt() -> None:
-            self._running.discard((job.run, job.attempt))
+            self._running.discard(job)
             self._adopt(job, awaitable)
 
         try:

@@ -75,6 +75,7 @@ def make_app(scheduler: Reads, host: Host, directory: str, token: str) -> ASGIAp
         Route("/v1/runs/{run_id}/cancel", api.cancel_run, methods=["POST"]),
         Route("/v1/runtime", api.runtime),
         Route("/v1/runtime/shutdown", api.shutdown, methods=["POST"]),
+        Route("/v1/runtime/compact", api.compact, methods=["POST"]),
         Route("/v1/doctor", api.doctor),
     ]
     handlers: dict[Any, Any] = {HTTPException: _http_error, KronError: _kron_error, 500: _bug}
@@ -142,7 +143,6 @@ class Api:
         """DELETE /v1/timers/{name}: {"removed": true}."""
         name = request.path_params["name"]
         await self._carry_out(c.Remove(name, await _cmd_id(request)))
-        self._host.on_finished(name, None)
         return _json({"removed": True})
 
     async def trigger(self, request: Request) -> Response:
@@ -187,6 +187,12 @@ class Api:
             raise HTTPException(400, "timeout must be a non-negative number of seconds")
         self._host.request_stop(StopRequest(float(timeout)))
         return _json({"shutdown": "requested"}, 202)
+
+    async def compact(self, request: Request) -> Response:
+        """POST /v1/runtime/compact: see CompactReport. Answers when the snapshot is durable."""
+        await _options(request, "cmd_id")
+        assert self._host.compaction is not None
+        return _json(await self._host.compaction.compact())
 
     async def _carry_out(self, command: c.Command) -> Any:
         return await asyncio.wrap_future(self._engine.submit(command))

@@ -15,6 +15,8 @@ class RuntimeFacts(TypedDict):
 
     `records` is the index of the last durable record, `failure` why the scheduler takes nothing
     more (a failed write or fsync, for instance), `thread` the one its event loop runs on.
+    `log_bytes` were appended since the log was last sealed; `snapshot_record` is the record that
+    the newest snapshot stands for; `compaction_problem` says why the last compaction failed.
     """
 
     pid: int
@@ -27,6 +29,10 @@ class RuntimeFacts(TypedDict):
     open_runs: int
     records: int
     failure: str | None
+    log_bytes: int
+    snapshot_record: int | None
+    compacted_at: str | None
+    compaction_problem: str | None
     loop: str
     thread: str
 
@@ -34,7 +40,9 @@ class RuntimeFacts(TypedDict):
 def runtime_facts(host: Host, directory: str) -> RuntimeFacts:
     """Read on the host's own loop."""
     engine = host.engine
-    assert engine is not None
+    compaction = host.compaction
+    assert engine is not None and compaction is not None
+    snapshots = engine.log.snapshots()
     state, loop = engine.machine.state, type(engine.loop)
     return {
         "pid": os.getpid(),
@@ -47,6 +55,10 @@ def runtime_facts(host: Host, directory: str) -> RuntimeFacts:
         "open_runs": len(state.runs),
         "records": engine.log.tip,
         "failure": None if engine.failure is None else str(engine.failure),
+        "log_bytes": engine.log.size_bytes,
+        "snapshot_record": snapshots[0].index if snapshots else None,
+        "compacted_at": compaction.last_at,
+        "compaction_problem": compaction.problem,
         "loop": f"{loop.__module__.split('.')[0]}.{loop.__name__}",
         "thread": threading.current_thread().name,
     }

@@ -92,10 +92,12 @@ class DataDir:
 
     def _make(self, path: str) -> None:
         missing = []
-        while not os.path.lexists(path):
-            missing.append(path)
-            path = os.path.dirname(path)
         try:
+            while not self._is_there(path):
+                missing.append(path)
+                path = os.path.dirname(path)
+            with suppress(OSError):  # who made it may have been killed before its name was safe
+                self.disk.fsync_dir(os.path.dirname(path))
             for part in reversed(missing):
                 with suppress(FileExistsError):  # another process was faster
                     self.disk.mkdir(part, 0o700)
@@ -106,6 +108,14 @@ class DataDir:
                 f"{self.shown} cannot be created ({exc.strerror}: {exc.filename})."
                 " Use another data dir (--data-dir or KRON_HOME)."
             ) from exc
+
+    def _is_there(self, path: str) -> bool:
+        """Whether anything has this name; not if it is below a file, or hidden from us."""
+        try:
+            self.disk.lstat(path)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
+        return True
 
     def _check(self, state: os.stat_result) -> None:
         if stat.S_ISLNK(state.st_mode):

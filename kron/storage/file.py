@@ -1,9 +1,12 @@
-"""The default store: one append-only file in a private directory, written by one thread.
+"""The default store: append-only files in a private directory, written by one thread.
 
 Three structural facts carry the guarantees. The kernel's lock on `kron.lock` (and on the file)
 makes this process the only writer. One thread takes records from a queue, so records reach the
-file in order and the event loop never waits for the disk. And the file is only ever appended
-to: what a crash can leave behind is a tail that was never acknowledged, which `open` cuts.
+file in order and the event loop never waits for the disk. And a file is only ever appended to:
+what a crash can leave behind is a tail that was never acknowledged, which `open` cuts.
+
+This file is the conductor: `writer.py` appends and seals, `chain.py` reads and lets go,
+`snapshots.py` keeps the state; `recovery.py` puts right what a crash has left.
 """
 
 from __future__ import annotations
@@ -11,32 +14,37 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import NamedTuple
 
-from kron.core.errors import Conflict, LogCorrupt, LogFailed, StorageError
+from kron.core.errors import Conflict, LogFailed, StorageError
 from kron.storage.blocking import in_thread
+from kron.storage.chain import Chain
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
-from kron.storage.lines import check_payload, encode_record, seed_of
+from kron.storage.lines import Header, check_payload, encode_record, seed_of
 from kron.storage.lock import DirLock
-from kron.storage.log import Record, Torn
-from kron.storage.recovery import LOG_NAME, recover
-from kron.storage.scan import Scan
+from kron.storage.log import Record, SnapshotFile, SnapshotSink, Torn
+from kron.storage.recovery import Recovered, recover
+from kron.storage.rotation import Rotation
+from kron.storage.segments import LOG_NAME
+from kron.storage.snapshots import Snapshots
 from kron.storage.writer import Fsync, Writer
 
 
-class Place(NamedTuple):
-    """Where a scan may begin: record `after` ends before byte `offset`."""
+class Parts(NamedTuple):
+    """What an open log consists of."""
 
-    after: int
-    offset: int
+    writer: Writer
+    chain: Chain
+    snapshots: Snapshots
+    seed: int
 
 
 class FileLog:
-    """A `Log` in `data_dir`/kron.aof.
+    """A `Log` in `data_dir`: kron.aof, what was sealed of it, and snapshots.
 
     `fsync`: "always" (an append returns when it is on the medium), "interval" (it is there at
     most `interval_s` later, also when nothing follows), "never" (for tests). `on_failure` is
@@ -63,22 +71,30 @@ class FileLog:
         self._fsync = fsync
         self._interval_s = interval_s
         self._file = self._dir.show(LOG_NAME)
-        self._writer: Writer | None = None
+        self._parts: Parts | None = None
         self._claimed = 0
-        self._seed = 0
-        self._first = self._cursor = Place(0, 0)
         self._state = threading.Lock()
         self._was_opened = self._is_over = False
 
     @property
     def tip(self) -> int:
         """The index of the last definite record; 0 = none."""
-        return self._writer.tip if self._writer else 0
+        return self._parts.writer.tip if self._parts else 0
+
+    @property
+    def base(self) -> int:
+        """See `Log.base`; 0 before `open`."""
+        return self._parts.chain.base if self._parts else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Log.size_bytes`; 0 before `open`."""
+        return self._parts.writer.size_bytes if self._parts else 0
 
     @property
     def failure(self) -> LogFailed | None:
         """Why the log takes nothing more; None while it does."""
-        return self._writer.failure if self._writer else None
+        return self._parts.writer.failure if self._parts else None
 
     async def open(self) -> Torn | None:
         """See `Log.open`. If it is cancelled, the log is abandoned."""
@@ -93,30 +109,68 @@ class FileLog:
 
     async def read(self, after: int, limit: int) -> list[Record]:
         """See `Log.read`. A read that begins where the last one ended does not rescan."""
-        writer = self._opened()
-        if after >= writer.tip or limit <= 0:
-            return []
+        writer, chain, *_ = self._opened()
         count = min(limit, writer.tip - after)
-        return await in_thread(lambda: self._read(max(after, 0), count, writer.end))
+        if count <= 0:
+            return []
+
+        def read_files() -> list[Record]:
+            found: list[Record] = []
+            while len(found) < count:
+                found += chain.read(max(after, 0) + len(found), count - len(found))
+            return found
+
+        return await in_thread(read_files)
 
     async def append(self, index: int, payload: bytes) -> None:
         """See `Log.append`."""
         check_payload(payload)
-        writer = self._opened()
-        if refusal := writer.refusal():
-            raise refusal
+        writer, _, _, seed = self._accepting()
         if index != writer.tip + 1 or self._claimed > writer.tip:
             raise Conflict(f"index {index} is not free: {self._file} ends at {self._claimed}")
         self._claimed = index
-        waiter = writer.submit(index, encode_record(self._seed, index, payload))
-        try:
-            await asyncio.shield(waiter)
-        except asyncio.CancelledError:
-            while not waiter.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({waiter})
-            waiter.result()
-            raise
+        await _settled(writer.append(index, encode_record(seed, index, payload)))
+
+    async def rotate(self) -> int:
+        """See `Log.rotate`. If it is cancelled, it is carried out all the same."""
+        writer, chain, *_ = self._accepting()
+        is_lazy = self._fsync != "always"
+
+        def begin(tip: int) -> Rotation:
+            return Rotation(self._dir, chain, Header(self.log_id, tip), is_lazy=is_lazy)
+
+        await _settled(writer.rotate(begin))
+        return chain.active.base
+
+    async def begin_snapshot(self, index: int) -> SnapshotSink:
+        """See `Log.begin_snapshot`. Whatever the policy, the records up to `index` are synced
+        before: a snapshot never outlives them. ValueError for an index that cannot be.
+        """
+        writer, _, snapshots, _ = self._accepting()
+        if not 0 <= index <= writer.tip:
+            raise ValueError(f"no snapshot of record {index}: the log ends at {writer.tip}")
+        await _settled(writer.sync())
+        return await in_thread(lambda: snapshots.begin(index))
+
+    def snapshots(self) -> list[SnapshotFile]:
+        """See `Log.snapshots`."""
+        return self._parts.snapshots.listing() if self._parts else []
+
+    def read_snapshot(self, index: int) -> Iterator[bytes]:
+        """See `Log.read_snapshot`."""
+        return self._opened().snapshots.read(index)
+
+    async def trim(self, keep_bytes: int, keep_s: float) -> list[str]:
+        """See `Log.trim`."""
+        _, chain, snapshots, _ = self._accepting()
+
+        def trim() -> list[str]:
+            try:
+                return chain.trim(snapshots.trimmable(), keep_bytes, time.time() - keep_s)
+            except OSError as exc:
+                raise StorageError(f"{exc.filename or self._dir.shown}: {exc.strerror}") from exc
+
+        return [self._dir.show(name) for name in await in_thread(trim)]
 
     async def close(self) -> None:
         """See `Log.close`. Afterwards reads and appends raise."""
@@ -126,14 +180,21 @@ class FileLog:
         """See `Log.abandon`."""
         with self._state:  # held for no system call: a fork may copy it
             self._is_over = True
-        if self._writer is not None:
-            self._writer.abandon()
+        if self._parts is not None:
+            self._stop_changes(self._parts)
+            self._parts.writer.abandon()
             self._lock.release()
 
-    def _opened(self) -> Writer:
-        if self._writer is None or self._is_over:
+    def _opened(self) -> Parts:
+        if self._parts is None or self._is_over:
             raise LogFailed(f"{self._file} is not open")
-        return self._writer
+        return self._parts
+
+    def _accepting(self) -> Parts:
+        parts = self._opened()
+        if refusal := parts.writer.refusal():
+            raise refusal
+        return parts
 
     def _open(self) -> Torn | None:
         try:
@@ -150,53 +211,58 @@ class FileLog:
         return torn
 
     def _begin(self) -> Torn | None:
-        """Recover the file and hand it to its writer, unless the owner has gone meanwhile."""
-        disk = self._dir.disk
-        fd, self.log_id, tip, start, end, torn = recover(self._dir)
-        self._seed = seed_of(self.log_id)
-        self._first = self._cursor = Place(0, start)
-        self._claimed = tip
-        writer = Writer(disk, fd, self._file, fsync=self._fsync, interval_s=self._interval_s)
+        """Recover the files and hand them on, unless the owner has gone meanwhile."""
+        disk, fsync = self._dir.disk, self._fsync
+        found = recover(self._dir, is_lazy=fsync != "always")
+        seed = seed_of(found.log_id)
+        writer = Writer(disk, found.fd, self._file, seed, fsync=fsync, interval_s=self._interval_s)
         writer.on_failure = self._hear
-        with self._state:
-            if not self._is_over:
-                writer.start(tip, end)
-                self._writer = writer
-        if self._writer is None:
+        try:
+            chain = Chain(self._dir, found.log_id, found.segments)
+            parts = Parts(writer, chain, Snapshots(self._dir, found.log_id), seed)
+            self._hand_on(parts, found)
+        except BaseException:
             writer.abandon()
-            raise StorageError(f"{self._file} was abandoned while it was opened")
-        return torn
+            raise
+        return found.torn
+
+    def _hand_on(self, parts: Parts, found: Recovered) -> None:
+        with self._state:
+            if self._is_over:
+                raise StorageError(f"{self._file} was abandoned while it was opened")
+            self.log_id, self._claimed = found.log_id, found.standing.tip
+            parts.writer.start(found.standing)
+            self._parts = parts
 
     def _hear(self, failure: LogFailed) -> None:
         if self.on_failure is not None:
             self.on_failure(failure)
 
-    def _read(self, after: int, count: int, end: int) -> list[Record]:
-        """On a descriptor of its own, so that closing the log cannot pull the file away."""
-        place = self._cursor if self._cursor.after <= after else self._first
-        fd = self._dir.open_file(LOG_NAME, os.O_RDONLY)
-        try:
-            scan = Scan(self._dir.disk, fd, self._file, end)
-            scan.start_at(self.log_id, *place)
-            skipped = after - place.after
-            found = list(islice(scan.records(), skipped, skipped + count))
-        except OSError as exc:
-            raise StorageError(f"{self._file}: {exc.strerror}") from exc
-        finally:
-            self._dir.disk.close(fd)
-        if len(found) < count:
-            raise LogCorrupt(f"{self._file}: damaged at byte {scan.offset} since it was opened")
-        self._cursor = Place(scan.index, scan.offset)
-        return found
+    def _stop_changes(self, parts: Parts) -> None:
+        parts.chain.close()
+        parts.snapshots.close()
 
     def _close(self) -> None:
         with self._state:
             self._is_over = True
-        writer = self._writer
-        if writer is None:
+        if self._parts is None:
             return
+        writer = self._parts.writer
         known = writer.failure
         writer.stop()
+        self._stop_changes(self._parts)
         self._lock.release()
         if writer.failure is not None and known is None:
             raise writer.failure
+
+
+async def _settled(waiter: asyncio.Future[None]) -> None:
+    """Wait for the writer; a cancellation is raised only when it has done its part."""
+    try:
+        await asyncio.shield(waiter)
+    except asyncio.CancelledError:
+        while not waiter.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({waiter})
+        waiter.result()
+        raise

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
 from kron.core.errors import ForeignLog, LogCorrupt, LogTooNew
+from kron.storage.disk import Disk
 from kron.storage.log import Record
 
 FORMAT = 1
 MAX_PAYLOAD_BYTES = 1 << 20
 """Twice what the engine packs into one record (512 kB); more is a programming error."""
 MAX_RECORD_BYTES = MAX_PAYLOAD_BYTES + 8 + 1 + 19 + 1 + 1
+CHUNK_BYTES = 1 << 20
+"""How much is read at once."""
 
 RUST_KRON = "written by another program that calls itself Kron (kron-scheduler 0.1, Rust)"
 
@@ -62,8 +66,8 @@ def parse_record(seed: int, line: bytes) -> Record | None:
     return Record(int(front[2]), line[front.end() :])
 
 
-def find_record(seed: int, window: bytes, start: int) -> tuple[int, Record] | None:
-    """The first whole record of this log at or after `start`, and where it begins.
+def find_records(seed: int, window: bytes, start: int) -> Iterator[tuple[int, Record]]:
+    """The whole records of this log at or after `start`, and where each begins.
 
     It may begin in the middle of a line: a flipped newline glues two records together.
     """
@@ -71,8 +75,20 @@ def find_record(seed: int, window: bytes, start: int) -> tuple[int, Record] | No
         stop = window.find(b"\n", front.end())
         line = window[front.start() : stop if stop >= 0 else len(window)]
         if record := parse_record(seed, line):
-            return front.start(), record
-    return None
+            yield front.start(), record
+
+
+def whole_lines(disk: Disk, fd: int, position: int, end: int) -> Iterator[bytes]:
+    """The lines from byte `position` on, without newlines; stops before one that has no end and
+    before one too long to be a record."""
+    rest = b""
+    while len(rest) <= MAX_RECORD_BYTES and position < end:
+        chunk = disk.pread(fd, min(CHUNK_BYTES, end - position), position)
+        if not chunk:
+            return
+        position += len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 def why_not_record(line: bytes) -> str:

@@ -39,7 +39,8 @@ class DirLock:
         if self._fd >= 0:
             with suppress(OSError):
                 self._dir.disk.unlock(self._fd)
-            self.close_fds()
+            with suppress(OSError):  # the descriptor is gone even then
+                self.close_fds()
 
     def close_fds(self) -> None:
         """Close this process's copy only: in a forked child the parent keeps the lock."""

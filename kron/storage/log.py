@@ -1,8 +1,12 @@
-"""The one storage primitive: put this record at index n, if n is free."""
+"""The one storage primitive: put this record at index n, if n is free.
+
+Around it, what keeps a log short: sealing what is there (`rotate`), snapshots of the state at an
+index, and letting old records go (`trim`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kron.core.errors import LogFailed
@@ -28,6 +32,30 @@ class Torn(NamedTuple):
     kept_as: str
 
 
+class SnapshotFile(NamedTuple):
+    """A snapshot that is kept: of the state after record `index`."""
+
+    index: int  # type: ignore[assignment]  # see Record
+    size_bytes: int
+
+
+class SnapshotSink(Protocol):
+    """A snapshot being written. Nobody sees it before `commit`; without it, it never was."""
+
+    async def put(self, part: bytes) -> None:
+        """Write the next part (one line of JSON, at most 1 MiB). Raises StorageError."""
+
+    async def commit(self) -> SnapshotFile:
+        """Make it durable, and the newest one; the one before stays, older ones go.
+
+        Raises StorageError; then the snapshots are as they were, and nothing of it is left but
+        perhaps a temporary file, which the next snapshot replaces.
+        """
+
+    async def discard(self) -> None:
+        """Give it up. Idempotent; raises nothing."""
+
+
 class Log(Protocol):
     """An append-only log with one owner: one event loop, one append in flight at a time.
 
@@ -44,6 +72,14 @@ class Log(Protocol):
     def tip(self) -> int:
         """The index of the last definite record; 0 = none. It moves when a write is definite."""
 
+    @property
+    def base(self) -> int:
+        """The index before the oldest record that `read` can give; 0 = all are there."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was appended since the last `rotate` (or the beginning)."""
+
     async def open(self) -> Torn | None:
         """Lock, verify, cut the torn tail; afterwards the log is ready to append. Opens once.
 
@@ -52,7 +88,10 @@ class Log(Protocol):
         """
 
     async def read(self, after: int, limit: int) -> list[Record]:
-        """The records after+1, after+2, ..., at most `limit`, up to the tip; never skips one."""
+        """The records after+1, after+2, ..., at most `limit`, up to the tip; never skips one.
+
+        Raises LogTruncated if `after` is less than `base`.
+        """
 
     async def append(self, index: int, payload: bytes) -> None:
         """Return when the record is durable (as the log's fsync policy defines it).
@@ -75,3 +114,34 @@ class Log(Protocol):
         Synchronous, idempotent and thread-safe; it waits for no more than the one system call
         in flight, so that no byte lands after the lock is free.
         """
+
+    # -- keeping it short --------------------------------------------------------------------
+
+    async def rotate(self) -> int:
+        """Seal what is there and go on behind it; returns the tip. With no append in flight only.
+
+        Nothing to do if nothing was appended since the last one. Raises StorageError if it could
+        not be done and the log goes on as it was; LogFailed if the log takes nothing more.
+        """
+
+    async def begin_snapshot(self, index: int) -> SnapshotSink:
+        """A sink for the state after record `index`; it replaces one that was not committed.
+
+        Raises StorageError.
+        """
+
+    def snapshots(self) -> list[SnapshotFile]:
+        """The snapshots that are kept (two at most), newest first. Whether one is whole shows
+        when it is read. Known after `open`; a file that is no snapshot at all is not listed."""
+
+    def read_snapshot(self, index: int) -> Iterator[bytes]:
+        """The parts of a snapshot, in order. Blocks: for a thread.
+
+        Raises LogCorrupt, at the latest in place of its end, if it is not whole, byte for byte:
+        believe nothing before the iteration has ended. Other StorageErrors if it cannot be read.
+        """
+
+    async def trim(self, keep_bytes: int, keep_s: float) -> list[str]:
+        """Let sealed records go, oldest first: while they are more than `keep_bytes` or last
+        changed more than `keep_s` seconds ago. What is above the older of the kept snapshots is
+        never let go. Returns the files that went. Raises StorageError."""

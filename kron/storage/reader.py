@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
-from kron.core.errors import StorageError
+from kron.core.errors import LogCorrupt, LogTruncated, StorageError
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
-from kron.storage.log import Record
-from kron.storage.recovery import LOG_NAME, scan_of
+from kron.storage.lines import Header
+from kron.storage.log import Record, SnapshotFile
+from kron.storage.segments import (
+    LOG_NAME,
+    Segment,
+    chain_to,
+    header_between,
+    log_missing,
+    look_at,
+    records_of,
+    scan_of,
+    sealed_lasts,
+)
+from kron.storage.snapshot import SNAPSHOT_NAMES, kept_snapshots, newest_first, read_parts
+
+LOOKS = 10
+"""How often a directory is looked at anew, because its writer has changed names meanwhile."""
 
 
 class LogReader:
     """Iterate it for the records of a data directory, oldest first, checked like a recovery.
 
-    A writer may append meanwhile: what was there when the iteration began is read, and a record
-    in the middle of being written is a torn tail, which is left alone. After an iteration
-    `torn_bytes` says how long that tail is, and `problem` what is wrong with it (or with the
-    file, if the iteration raised), in words; None = nothing.
+    A writer may append, rotate or trim meanwhile: what was there when the iteration began is
+    read, and a record in the middle of being written is a torn tail, which is left alone. After
+    an iteration `torn_bytes` says how long that tail is, and `problem` what is wrong with it (or
+    with the files, if the iteration raised), in words; None = nothing.
+
+    `files` are the log's files, oldest first, and `base` is the index before the oldest record,
+    both as they were when the directory was last looked at: when this was made, when an iteration
+    began, or when a file was gone that had been there.
 
     Raises StorageError if there is no log, and as `Log.open` does for a log that cannot be used.
     """
@@ -26,32 +46,115 @@ class LogReader:
     def __init__(self, data_dir: str | os.PathLike[str], *, disk: Disk = OS_DISK) -> None:
         self.torn_bytes = 0
         self.problem: str | None = None
+        self.log_id = ""
+        self.files: list[Segment] = []
         self._dir = DataDir(data_dir, disk=disk, read_only=True)
-        fd = self._open()
-        try:
-            self.log_id = scan_of(self._dir, fd).header().log_id
-        finally:
-            disk.close(fd)
+        self._look()
+
+    @property
+    def base(self) -> int:
+        """The index before the oldest record."""
+        return self.files[0].base
 
     def __iter__(self) -> Iterator[Record]:
-        fd = self._open()
+        return self._records(None)
+
+    def records_after(self, index: int) -> Iterator[Record]:
+        """The records after `index`; LogTruncated if some of them were let go."""
+        return self._records(index)
+
+    def snapshots(self) -> list[SnapshotFile]:
+        """See `Log.snapshots`; here they are looked at anew."""
         try:
-            scan = scan_of(self._dir, fd)
-            scan.header()
-            yield from scan.records()
-            self.torn_bytes = scan.tail_bytes
-            self.problem = scan.why_tail() if scan.tail_bytes else None
+            return newest_first(kept_snapshots(self._dir, self.log_id))
+        except OSError as exc:
+            raise self._unreadable(exc) from exc
+
+    def read_snapshot(self, index: int) -> Iterator[bytes]:
+        """See `Log.read_snapshot`."""
+        return read_parts(self._dir, self.log_id, index)
+
+    def _records(self, index: int | None) -> Iterator[Record]:
+        """None = from the oldest on that is there when the first file is opened."""
+        self.torn_bytes, self.problem = 0, None
+        try:
+            self._look()
+            yield from self._passes(index)
         except StorageError as exc:
             self.problem = str(exc)
             raise
+
+    def _passes(self, index: int | None) -> Iterator[Record]:
+        """A pass ends early when a file is gone: after another look the next pass goes on."""
+        looks = 0
+        while looks < LOOKS:
+            try:
+                for record in self._pass(self.base if index is None else index):
+                    index, looks = record.index, 0
+                    yield record
+                return
+            except FileNotFoundError:
+                looks += 1
+            except OSError as exc:
+                raise self._unreadable(exc) from exc
+            self._look()
+        raise StorageError(f"{self._dir.shown} changes faster than it can be read. Try again.")
+
+    def _pass(self, index: int) -> Iterator[Record]:
+        if index < self.base:
+            raise LogTruncated(
+                f"{self._dir.shown}: the records up to {self.base} were let go; record"
+                f" {index + 1} is not here. Begin from a snapshot."
+            )
+        for segment in self.files:
+            if segment.last is None or segment.last > index:
+                yield from self._records_in(segment, index)
+
+    def _records_in(self, segment: Segment, index: int) -> Iterator[Record]:
+        fd = self._dir.open_file(segment.name, os.O_RDONLY)
+        try:
+            scan = scan_of(self._dir, fd, segment.name)
+            if scan.header() != Header(self.log_id, segment.base):
+                raise FileNotFoundError  # another file has its name now
+            yield from (each for each in records_of(scan, segment.last) if each.index > index)
+            if scan.tail_bytes:
+                self.torn_bytes, self.problem = scan.tail_bytes, scan.why_tail()
         finally:
             self._dir.disk.close(fd)
 
-    def _open(self) -> int:
+    def _look(self) -> None:
+        """See which files there are; more than once if they contradict each other."""
         try:
-            self._dir.prepare()
-            return self._dir.open_file(LOG_NAME, os.O_RDONLY)
+            for _ in range(LOOKS - 1):
+                with suppress(FileNotFoundError, LogCorrupt):
+                    return self._see()
+            self._see()
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise StorageError(f"no Kron data in {self._dir.shown}") from exc
         except OSError as exc:
-            raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
+            raise self._unreadable(exc) from exc
+
+    def _see(self) -> None:
+        self._dir.prepare()
+        if self._dir.exists(LOG_NAME):
+            header, active = look_at(self._dir, LOG_NAME, None)
+            files = [*chain_to(self._dir, header), active]
+        else:  # between the two renames of a rotation: what grows is empty
+            header = header_between(self._dir, self._newest_sealed())
+            files = chain_to(self._dir, header)
+        if self.log_id and self.log_id != header.log_id:
+            raise LogCorrupt(
+                f"{self._dir.show(LOG_NAME)} was replaced while it was read: the header at byte 0"
+                " is of another log. Read it again."
+            )
+        self.log_id, self.files = header.log_id, files
+
+    def _newest_sealed(self) -> int:
+        if lasts := sealed_lasts(self._dir):
+            return lasts[-1]
+        if kept := next(filter(self._dir.exists, SNAPSHOT_NAMES), None):
+            raise log_missing(self._dir, kept)
+        raise FileNotFoundError
+
+    def _unreadable(self, exc: OSError) -> StorageError:
+        return StorageError(f"{exc.filename or self._dir.show(LOG_NAME)}: {exc.strerror}")

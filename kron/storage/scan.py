@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from kron.core.errors import LogCorrupt
 from kron.storage.disk import Disk
 from kron.storage.lines import (
+    CHUNK_BYTES,
     MAX_RECORD_BYTES,
     Header,
-    find_record,
+    find_records,
     parse_header,
     parse_record,
     seed_of,
+    whole_lines,
     why_not_record,
 )
 from kron.storage.log import Record
-
-_CHUNK_BYTES = 1 << 20
+from kron.storage.markers import Marker, Stretch, marker_of
 
 
 class Scan:
@@ -30,10 +31,18 @@ class Scan:
         self.index = 0
         self.offset = 0
         self.end = end
+        self.file = file
+        self._stretch = Stretch()
+        self._marked_at = -1
         self._disk = disk
         self._fd = fd
-        self._file = file
         self._seed = 0
+
+    @property
+    def stretch(self) -> Stretch:
+        """How the file stands behind the last record seen."""
+        is_marked = self._marked_at == self.index
+        return self._stretch if is_marked else self._stretch.after_sync()
 
     @property
     def tail_bytes(self) -> int:
@@ -44,11 +53,9 @@ class Scan:
         """Read the first line. Raises ForeignLog, LogTooNew, or LogCorrupt."""
         front = self._disk.pread(self._fd, min(MAX_RECORD_BYTES, self.end), 0)
         line, newline, _ = front.partition(b"\n")
-        header = parse_header(line, self._file)
+        header = parse_header(line, self.file)
         if not newline:
-            raise LogCorrupt(f"{self._file}: the header at byte 0 has no end. Restore the file.")
-        if header.base:
-            raise LogCorrupt(f"{self._file}: the records up to {header.base} are not here")
+            raise LogCorrupt(f"{self.file}: the header at byte 0 has no end. Restore the file.")
         self.start_at(header.log_id, header.base, len(line) + 1)
         return header
 
@@ -60,19 +67,25 @@ class Scan:
         """The records from here to the last valid one.
 
         Raises LogCorrupt, with file, byte and reason, at a gap in the indices, and when the
-        first thing that is no record has a valid record anywhere behind it.
+        first thing that is no record has proof behind it that it had been one: any valid line,
+        or in a lazy stretch one that says so.
         """
-        for line in self._lines():
+        for line in whole_lines(self._disk, self._fd, self.offset, self.end):
             record = parse_record(self._seed, line)
             if record is None:
                 break
-            if record.index != self.index + 1:
+            marker = self._marker_here(record)
+            if marker is None and record.index != self.index + 1:
                 raise LogCorrupt(
-                    f"{self._file}: damaged at byte {self.offset}: record {record.index}"
-                    f" follows record {self.index}. Nothing was changed."
+                    f"{self.file}: damaged at byte {self.offset}: record {record.index}"
+                    f" follows record {self.index}. Nothing was changed; restore the file from"
+                    " a copy."
                 )
-            self.index = record.index
             self.offset += len(line) + 1
+            if marker is not None:
+                self._stretch, self._marked_at = self._stretch.after(marker), self.index
+                continue
+            self.index = record.index
             yield record
         self._refuse_hole()
 
@@ -82,31 +95,38 @@ class Scan:
         line, newline, _ = front.partition(b"\n")
         return why_not_record(line) if newline else "it has no end"
 
-    def _lines(self) -> Iterator[bytes]:
-        """Whole lines from `offset` on; ends before a line too long to be a record."""
-        position, rest = self.offset, b""
-        while len(rest) <= MAX_RECORD_BYTES and position < self.end:
-            size_bytes = min(_CHUNK_BYTES, self.end - position)
-            chunk = self._disk.pread(self._fd, size_bytes, position)
-            if not chunk:
-                return
-            position += len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
+    def _marker_here(self, line: Record) -> Marker | None:
+        return marker_of(line) if line.index == self.index else None
 
     def _refuse_hole(self) -> None:
-        """Raise unless everything behind `offset` is a tail that was never a whole record.
+        """Raise unless everything behind `offset` is a tail that nobody was promised."""
+        for position, line in self._valid_behind():
+            if self._is_proof(line):
+                raise LogCorrupt(
+                    f"{self.file}: damaged at byte {self.offset}, where record {self.index + 1}"
+                    f" should be: {self.why_tail()}, but {_shown(line)} follows at byte"
+                    f" {position}. Nothing was changed; restore the file from a copy."
+                )
+
+    def _is_proof(self, line: Record) -> bool:
+        if not self._stretch.is_lazy:
+            return True
+        marker = marker_of(line)
+        return marker is not None and marker.proves(self.index + 1)
+
+    def _valid_behind(self) -> Iterator[tuple[int, Record]]:
+        """The valid lines behind `offset`, wherever they begin, and the byte of each.
 
         Windows overlap by one record, so none can hide across a border. The search begins one
         byte in: a last line that lacks only its newline is torn, not proof of a later record.
         """
-        for position in range(self.offset, self.end, _CHUNK_BYTES):
-            size_bytes = min(_CHUNK_BYTES + MAX_RECORD_BYTES, self.end - position)
+        for position in range(self.offset, self.end, CHUNK_BYTES):
+            size_bytes = min(CHUNK_BYTES + MAX_RECORD_BYTES, self.end - position)
             window = self._disk.pread(self._fd, size_bytes, position)
-            found = find_record(self._seed, window, 1 if position == self.offset else 0)
-            if found:
-                raise LogCorrupt(
-                    f"{self._file}: damaged at byte {self.offset}, where record {self.index + 1}"
-                    f" should be: {self.why_tail()}, but record {found[1].index} follows at byte"
-                    f" {position + found[0]}. Nothing was changed; restore the file from a copy."
-                )
+            start = 1 if position == self.offset else 0
+            for found_at, line in find_records(self._seed, window, start):
+                yield position + found_at, line
+
+
+def _shown(line: Record) -> str:
+    return f"record {line.index}" if marker_of(line) is None else f"a marker of {line.index}"

@@ -1,23 +1,27 @@
 """A Machine with its log and a program, played through simulated time, every step proved.
 
 `Player.step` takes each step twice, with an undo in between, and replays the log: undo must give
-the state from before, the second time must give the same events, the replay an equal state.
+the state from before, the second time must give the same events, the replay an equal state. All
+the while snapshots are taken, one thing a step: each must give the state it was begun with.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from kron.core import commands as c
 from kron.core.codec import decode, encode
+from kron.core.cut import Cut, restore
 from kron.core.decide_host import STEP_US
 from kron.core.definition import define
 from kron.core.events import POSITIONS, Event, RunDue
 from kron.core.instants import parse_instant
 from kron.core.machine import Answer, Machine, Step
 from kron.core.model import Now
-from kron.core.state import Run, State, Timer
+from kron.core.state import State
+from kron.core.things import Run, Timer
 
 BASE_US = parse_instant("2026-01-01T00:00:00+00:00", None, argument="BASE")
 """Where simulated time begins."""
@@ -34,18 +38,20 @@ class Mismatch(AssertionError):
 
 def fold_image(state: State) -> dict[str, Any]:
     """Everything that follows from the log, as plain values that can be compared."""
-    fields = ("shift_us", "index", "started_us", "stop_began_us", "stopped_us")
+    fields = ("shift_us", "index", "started_us", "stop_began_us", "stopped_us", "last_us")
     return {
         "timers": {name: _values(timer) for name, timer in state.timers.items()},
         "runs": {id_: _values(run) for id_, run in state.runs.items()},
         "ring": list(state.ring),
         "commands": list(state.commands.items()),
+        "tombstones": list(state.tombstones),
+        "order": [list(state.timers), list(state.runs)],
         **{name: getattr(state, name) for name in fields},
     }
 
 
 def _values(thing: Timer | Run) -> dict[str, Any]:
-    values = {name: getattr(thing, name) for name in type(thing).FOLDED}
+    values = {name: getattr(thing, name) for name in type(thing).FIXED + type(thing).FOLDED}
     if isinstance(thing, Run):
         values["timer"] = _values(thing.timer)
     return values
@@ -81,6 +87,8 @@ class Player:
         self.life = 0
         self.end_us = BASE_US
         self.limit = POSITIONS
+        self.snapshots = 0
+        self._snapshot: Iterator[None] = iter(())
         self.has_ties = False  # what is due at one instant may come in any order
 
     @property
@@ -122,6 +130,8 @@ class Player:
             _same("replay gives", fold_image(self.machine.state), fold_image(self.shadow.state))
         if self.machine.is_live:
             self.end_us = self.wall_us
+        if next(self._snapshot, self) is self:
+            self._snapshot = self._take_snapshot()
         return first.events
 
     def refuse(self, *commands: c.Command) -> None:
@@ -161,6 +171,7 @@ class Player:
         """kill -9: only the log is left."""
         self.machine = replayed(self.log)
         _same("replay gives", fold_image(self.shadow.state), fold_image(self.machine.state))
+        self._snapshot = iter(())
 
     def advance(self, us: int) -> list[Event]:
         """Let time pass until just before `us`, deadline by deadline; returns what happened."""
@@ -175,6 +186,16 @@ class Player:
         """When the machine wants to be looked at."""
         due_us = self.machine.next_deadline()
         return None if due_us is None else due_us - self.life * _LIFE_US
+
+    def _take_snapshot(self) -> Iterator[None]:
+        """One thing at a time, while the machine goes on."""
+        expected = {**fold_image(self.machine.state), "ring": []}
+        parts = []
+        for part in Cut(self.machine.state).parts(size=1):
+            parts.append(part)
+            yield
+        _same("the snapshot gives", expected, fold_image(restore(parts)))
+        self.snapshots += 1
 
     def _now(self) -> Now:
         return Now(self.wall_us, self.us + self.life * _LIFE_US)

@@ -144,10 +144,11 @@ def test_history_and_command_ids_are_bounded() -> None:
 
 def work(machine: Machine, command: c.Command) -> tuple[int, int, int]:
     """Things touched, things to undo and heap entries pushed by one command."""
-    pushed = machine.deadlines._sequence
+    before = len(machine.deadlines._heap)
     machine.step(deque([command]), now(1))
     state = machine.state
-    figures = len(state._images), len(state._undo), machine.deadlines._sequence - pushed
+    undone = len(state._undo) + len(state._entered) + len(state._gone)
+    figures = len(state._images), undone, len(machine.deadlines._heap) - before
     machine.undo()
     return figures
 

@@ -56,6 +56,49 @@ class FaultyDisk(Disk):
         super().fsync_dir(path)
 
 
+class DyingDisk(Disk):
+    """Fails the `nth` call that changes something, counted from `arm`; or from then on all."""
+
+    CHANGES = ("write", "fdatasync", "fsync", "fsync_dir", "truncate", "rename", "unlink", "open")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.for_ever = False
+        self.hits = 0
+
+    def arm(self, nth: int, *, for_ever: bool) -> None:
+        self.left, self.for_ever, self.hits = nth, for_ever, 0
+
+    def heal(self) -> None:
+        self.left = 0
+
+    def _count(self) -> None:
+        if self.left == 0:
+            return
+        self.left -= 1
+        if self.left == 0:
+            self.hits += 1
+            self.left = 1 if self.for_ever else 0
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _dying(name: str) -> Callable[..., object]:
+    def call(self: DyingDisk, *arguments: object, **options: object) -> object:
+        self._count()
+        return getattr(Disk, name)(self, *arguments, **options)
+
+    return call
+
+
+for _name in DyingDisk.CHANGES:
+    setattr(DyingDisk, _name, _dying(_name))
+
+
+@pytest.fixture
+def dying() -> DyingDisk:
+    return DyingDisk()
+
+
 @pytest.fixture
 def disk() -> FaultyDisk:
     return FaultyDisk()
@@ -81,7 +124,7 @@ def written(data_dir: Path) -> Callable[[], Awaitable[bytes]]:
     """Write a log of three records and return the bytes of its file."""
 
     async def write() -> bytes:
-        log = FileLog(data_dir, fsync="never")
+        log = FileLog(data_dir)
         await log.open()
         for index, payload in enumerate(PAYLOADS, 1):
             await log.append(index, payload)

@@ -129,7 +129,8 @@ async def test_interval_syncs_without_another_append(data_dir, disk) -> None:
     log = await opened(data_dir, fsync="interval", interval_s=0.01, disk=disk)
     await log.append(1, b"[]")
     assert await asyncio.to_thread(disk.synced.wait, 5)
-    assert log._writer is not None and log._writer._sync_in_s() is None  # sleeps without an end
+    assert log._parts is not None
+    assert log._parts.writer._sync_in_s() is None  # sleeps without an end
     await log.close()
     assert disk.calls["fdatasync"] == 1
 

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import pytest
 
-from kron.storage.lines import encode_record, find_record, parse_record, seed_of
+from kron.storage.lines import encode_record, find_records, parse_record, seed_of
 from kron.storage.log import Record
 
 SEED = seed_of("0" * 32)
@@ -36,6 +36,6 @@ def test_upper_case_and_another_log_are_not_a_record() -> None:
 def test_a_record_is_found_in_the_middle_of_a_line() -> None:
     line = encode_record(SEED, 3, b"[3]")
     for glue in (b"", b"x", b"abcdef", b"[1] ", b"00000000 1 "):
-        found = find_record(SEED, b"??" + glue + line + b"rest", 0)
-        assert found == (2 + len(glue), Record(3, b"[3]"))
-    assert find_record(SEED, line, 1) is None
+        found = find_records(SEED, b"??" + glue + line + b"rest", 0)
+        assert list(found) == [(2 + len(glue), Record(3, b"[3]"))]
+    assert list(find_records(SEED, line, 1)) == []

@@ -127,8 +127,11 @@ async def test_a_forked_child_holds_nothing_and_writes_nothing(data_dir, run_pyt
 async def test_a_copy_of_the_descriptors_that_escaped_keeps_nothing_locked(data_dir) -> None:
     log = FileLog(data_dir)
     await log.open()
-    assert log._writer is not None
-    copies = [os.dup(log._lock._fd), os.dup(log._writer._fd)]  # as in a child forked by C code
+    assert log._parts is not None
+    copies = [
+        os.dup(log._lock._fd),
+        os.dup(log._parts.writer._fd),
+    ]  # as in a child forked by C code
     await log.close()
     second = FileLog(data_dir)
     await second.open()
@@ -140,13 +143,13 @@ async def test_a_copy_of_the_descriptors_that_escaped_keeps_nothing_locked(data_
 async def test_a_child_forked_during_a_write_can_abandon_the_log(data_dir, disk) -> None:
     log = FileLog(data_dir, disk=disk)
     await log.open()
-    assert log._writer is not None
-    with log._writer._file_in_use:  # as if the writer thread were in a system call
+    assert log._parts is not None
+    with log._parts.writer._file_in_use:  # as if the writer thread were in a system call
         child = os.fork()
         if child == 0:
             signal.alarm(5)
             log.abandon()
-            log._writer.stop()
+            log._parts.writer.stop()
             os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     await log.append(1, b"[]")

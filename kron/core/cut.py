@@ -1,0 +1,206 @@
+"""A cut: the state after one record, handed out slice by slice while the state moves on.
+
+Copy on write: `State.touch` keeps the image of a thing before its first change in a step, and
+hands it on to the cut, which uses it if the thing's turn has not come yet. So beginning a cut
+copies two lists of references, a slice is as long as the caller wants, and what comes out is the
+state at the cut, exactly. History is not in it: that is in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+
+from .codec import definition_json
+from .errors import LogCorrupt, LogTooNew
+from .events import POSITIONS
+from .model import Definition, Mark, RunState
+from .state import State
+from .things import NO_RUNS, Image, Run, Tally, Thing, Timer, image_of
+
+FORMAT = 1
+SLICE = 250
+"""Things a part holds: about a millisecond of work."""
+_HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
+
+T = TypeVar("T")
+
+
+class Cut:
+    """The state as of its last confirmed record, `index`. Begin it between two steps.
+
+    Iterate `parts` to its end (in slices, between steps), or `close` it: until then the state
+    reports to it.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.index = state.index
+        self._state = state
+        self._head = {name: getattr(state, name) for name in _HEAD}
+        self._timers = list(state.timers.values())
+        self._runs = list(state.runs.values())
+        self._commands = list(state.commands.items())
+        self._tombstones = list(state.tombstones)
+        # Their runs are still open: too few to be worth slices.
+        removed = {run.timer.id: run.timer for run in self._runs if run.timer.is_removed}
+        self._removed = [_timer_row(each, image_of[Timer](each)) for each in removed.values()]
+        self._early: dict[int, Image] = {}
+        self._last = {Timer: _last_id(self._timers), Run: _last_id(self._runs)}
+        self._at = {Timer: 0, Run: 0}
+        state.cut = self
+
+    def keep(self, thing: Thing, image: Image) -> None:
+        """The thing is about to change; its image is what it was at the cut, unless it changed
+        before or has been handed out."""
+        kind = type(thing)
+        if self._at[kind] < thing.id <= self._last[kind]:
+            self._early.setdefault(thing.id, image)
+
+    def close(self) -> None:
+        """The state need not report any more. Idempotent."""
+        if self._state.cut is self:
+            self._state.cut = None
+
+    def parts(self, size: int = SLICE) -> Iterator[bytes]:
+        """The snapshot as JSON, one part at a time; each takes `size` things when it is asked for.
+
+        Timers come before the runs that belong to them. `restore` is the inverse.
+        """
+        counts = {"timers": len(self._timers) + len(self._removed), "runs": len(self._runs)}
+        yield orjson.dumps({"head": {"v": FORMAT, **self._head, **counts}})
+        yield from _in_parts("timers", self._removed, size)
+        yield from _in_parts("timers", self._rows(self._timers, _timer_row), size)
+        yield from _in_parts("runs", self._rows(self._runs, _run_row), size)
+        yield from _in_parts("commands", ([id_, *done] for id_, done in self._commands), size)
+        yield from _in_parts("tombstones", self._tombstones, 40 * size)
+        self.close()
+
+    def _rows(self, things: list[Any], row_of: Callable[[Any, Image], T]) -> Iterator[T]:
+        for thing in things:
+            kind = type(thing)
+            self._at[kind] = thing.id
+            image = self._early.pop(thing.id, None)
+            yield row_of(thing, image_of[kind](thing) if image is None else image)
+
+
+def restore(parts: Iterable[bytes]) -> State:
+    """The state that a cut described; its ring is empty.
+
+    Raises LogTooNew for a newer format, LogCorrupt for parts that do not fit together.
+    """
+    state, head, counts = State(), dict[str, int](), {"timers": 0, "runs": 0}
+    removed: dict[int, Timer] = {}
+    loaders: dict[str, Callable[[Any], None]] = {
+        "timers": lambda row: _enter_timer(state, removed, row),
+        "runs": lambda row: _enter_run(state, removed, row),
+        "commands": lambda row: state.commands.__setitem__(row[0], tuple(row[1:])),
+        "tombstones": lambda row: state.tombstones.__setitem__(row, None),
+    }
+    try:
+        for part in parts:
+            ((name, rows),) = orjson.loads(part).items()
+            if not head:
+                head = _checked(name, rows)
+                continue
+            for row in rows:
+                loaders[name](row)
+            counts[name] = counts.get(name, 0) + len(rows)
+        state.__dict__.update({field: head[field] for field in _HEAD})
+    except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as exc:
+        raise LogCorrupt(f"the snapshot does not fit together: {exc!r}") from exc
+    if any(counts[name] != head[name] for name in ("timers", "runs")):
+        raise LogCorrupt(f"the snapshot has {counts}, but its head says {head}")
+    state.ring_floor = (state.index + 1) * POSITIONS - 1
+    return state
+
+
+def _checked(name: str, head: dict[str, int]) -> dict[str, int]:
+    if name != "head":
+        raise ValueError(f"it begins with {name}")
+    if head["v"] > FORMAT:
+        raise LogTooNew(
+            f"the snapshot has format version {head['v']}; this Kron reads up to {FORMAT}."
+            " Use the newer Kron; nothing was changed."
+        )
+    return head
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+def _timer_row(timer: Timer, image: Image) -> list[Any]:
+    """Without its open runs: they follow from the runs."""
+    definition, anchor_us, next_us, paused_us, mark, tally, _ = image
+    row = [timer.id, timer.name, definition, timer.created_us, anchor_us, next_us, paused_us, mark]
+    return row if tally is NO_RUNS else [*row, *tally]
+
+
+def _run_row(run: Run, image: Image) -> list[Any]:
+    timer = run.timer
+    return [
+        run.id,
+        timer.id,
+        timer.name,
+        run.scheduled_us,
+        run.due_us,
+        run.cause,
+        run.missed,
+        *image,
+    ]
+
+
+def _enter_timer(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
+    timer = Timer.__new__(Timer)
+    (
+        timer.id,
+        timer.name,
+        definition,
+        timer.created_us,
+        timer.anchor_us,
+        timer.next_us,
+        timer.paused_us,
+        mark,
+    ) = row[:8]
+    timer.definition = Definition.from_json(definition)
+    timer.mark = Mark(mark) if mark else Mark.NONE
+    timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:])
+    timer.open = ()
+    timer.bound_us = timer.deadline_us = timer.target = None
+    timer.stamp = 0
+    if timer.is_removed:
+        removed[timer.id] = timer
+    else:
+        state.timers[timer.name] = timer
+
+
+def _tally(row: list[Any]) -> Tally:
+    tally = Tally(*row[: len(Tally._fields)])
+    return tally._replace(retry_days=tuple((day, n) for day, n in tally.retry_days))
+
+
+def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
+    run = Run.__new__(Run)
+    id_, timer_id, name, *values = row
+    timer = removed.get(timer_id) or state.timers[name]
+    if timer.id != timer_id:
+        raise ValueError(f"run {id_} belongs to a timer that is not there")
+    for field, value in zip(Run.FIXED + Run.FOLDED, (id_, timer, *values), strict=True):
+        setattr(run, field, value)
+    run.state = RunState(run.state)
+    run.deadline_us = None
+    run.stamp = 0
+    timer.open = (*timer.open, id_)
+    state.runs[id_] = run
+
+
+def _in_parts(name: str, rows: Iterable[T], size: int) -> Iterator[bytes]:
+    rows = iter(rows)
+    while part := list(islice(rows, size)):
+        yield orjson.dumps({name: part}, definition_json, orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def _last_id(things: list[Any]) -> int:
+    return things[-1].id if things else 0

@@ -1,0 +1,127 @@
+"""What the state is made of: timers, open runs, and what became of a timer's runs so far.
+
+FIXED and FOLDED fields are what the log says. The FOLDED ones change; `State.touch` keeps them as
+one tuple, the thing's *image*. SOFT fields belong to this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from . import events as ev
+from .model import ONE_SHOT_KINDS, Definition, Mark, RunState
+
+OUTCOMES = 30
+"""How many of its latest outcomes a timer remembers."""
+
+
+class Tally(NamedTuple):
+    """What became of a timer's runs. `outcomes` has a letter for each of the latest 30, the
+    newest last: see OUTCOME_WORDS. `retry_days` counts retries by day, for about a week."""
+
+    last_run_us: int | None = None
+    last_took_us: int | None = None
+    last_status: str | None = None
+    succeeded: int = 0
+    failed: int = 0
+    missed: int = 0
+    skipped: int = 0
+    retry_days: tuple[tuple[int, int], ...] = ()
+    outcomes: str = ""
+
+
+NO_RUNS = Tally()
+OUTCOME_WORDS = {"s": "OK", "d": "DEAD", "c": "CANCELLED", "m": "MISSED", "k": "SKIPPED_OVERLAP"}
+
+
+class Timer:
+    """One timer; `id` is the id of its TIMER_CREATED. `next_us` and `anchor_us` are steady time
+    for EVERY and AFTER, else wall time. `target` is whatever the runtime calls."""
+
+    FIXED = ("id", "name", "created_us")
+    FOLDED = (
+        "definition",
+        "anchor_us",
+        "next_us",
+        "paused_us",
+        "mark",
+        "tally",
+        "open",
+    )
+    SOFT = ("bound_us", "deadline_us", "stamp", "target")
+    __slots__ = FIXED + FOLDED + SOFT
+
+    def __init__(self, id_: int, event: ev.TimerCreated) -> None:
+        self.id = id_
+        self.name = event.timer
+        self.definition: Definition = event.definition
+        self.created_us = event.at_us
+        self.anchor_us = event.anchor_us
+        self.next_us: int | None = event.next_us
+        self.paused_us: int | None = None
+        self.mark = Mark.NONE
+        self.tally = NO_RUNS
+        self.open: tuple[int, ...] = ()
+        self.bound_us: int | None = None
+        self.deadline_us: int | None = None
+        self.stamp = 0
+        self.target: Any = None
+
+    @property
+    def is_removed(self) -> bool:
+        """True if only its open runs are left of it."""
+        return self.mark is Mark.REMOVED
+
+    @property
+    def is_finished(self) -> bool:
+        """True for a one-shot with nothing to come."""
+        is_over = self.next_us is None and not self.open
+        return is_over and self.definition.kind in ONE_SHOT_KINDS
+
+    @property
+    def finished_us(self) -> int:
+        """When a finished one-shot came to its end (wall time)."""
+        return self.tally.last_run_us or self.created_us
+
+
+class Run:
+    """One open run: a due moment being carried out, over all its attempts."""
+
+    FIXED = ("id", "timer", "scheduled_us", "due_us", "cause", "missed")
+    FOLDED = (
+        "state",
+        "attempt",
+        "started_us",
+        "retry_us",
+        "stop_reason",
+        "error",
+    )
+    SOFT = ("deadline_us", "stamp")
+    __slots__ = FIXED + FOLDED + SOFT
+
+    def __init__(self, id_: int, timer: Timer, event: ev.RunDue) -> None:
+        self.id = id_
+        self.timer = timer
+        self.scheduled_us = event.scheduled_us
+        self.due_us = event.at_us
+        self.cause = event.cause
+        self.missed = event.missed
+        self.state = RunState.DUE
+        self.attempt = 1
+        self.started_us: int | None = None
+        self.retry_us: int | None = None
+        self.stop_reason = ""
+        self.error = ""
+        self.deadline_us: int | None = None
+        self.stamp = 0
+
+
+Thing: TypeAlias = Timer | Run
+Image: TypeAlias = tuple[Any, ...]
+
+image_of: dict[type[Thing], Callable[[Any], Image]] = {
+    kind: attrgetter(*kind.FOLDED) for kind in (Timer, Run)
+}
+"""`image_of[type(thing)](thing)`: the FOLDED fields as a tuple."""

@@ -1,0 +1,101 @@
+"""What `schedule` was asked for in this process: kept here while no scheduler is running.
+
+A running engine has it all (definition and callable are on its timers), so there is no second
+copy of a million registrations; when it has ended, it is asked what is to be handed to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from kron.core import commands as c
+from kron.core.definition import size_of
+from kron.core.errors import UnknownTimer
+from kron.core.model import Definition
+from kron.core.state import State
+from kron.core.things import Timer
+from kron.core.views import TimerStatus, by_next_run, waiting_status
+
+from .callables import Target
+
+
+class Registration(NamedTuple):
+    """One `schedule` call."""
+
+    name: str
+    definition: Definition
+    size_bytes: int
+    target: Target
+    called_us: int
+
+    def command(self) -> c.Schedule:
+        """The command that makes it durable."""
+        return c.Schedule(self.name, self.definition, self.called_us, self.size_bytes)
+
+
+class Former(Protocol):
+    """Whoever had the registrations before."""
+
+    def left_over(self) -> Iterable[Registration]:
+        """Those that a next start is to get."""
+
+
+class Registry:
+    """The registrations that wait for a start. Not thread-safe: its owner has a lock."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Registration] = {}
+        self._former: Former | None = None
+
+    def add(self, registration: Registration) -> None:
+        """Keep it for the next start, in place of an earlier one of that name."""
+        self._all()[registration.name] = registration
+
+    def remove(self, name: str) -> None:
+        """Forget it. Raises UnknownTimer."""
+        if self._all().pop(name, None) is None:
+            raise UnknownTimer(f"there is no timer named {name!r}.")
+
+    def take(self) -> list[Registration]:
+        """All of them; whoever takes them says with `taken_by` whom to ask later."""
+        waiting, self._waiting = self._all(), {}
+        return list(waiting.values())
+
+    def taken_by(self, former: Former) -> None:
+        """That one has them now."""
+        self._former = former
+
+    def status(self, name: str) -> TimerStatus | None:
+        """A waiting registration as the timer it will be."""
+        waiting = self._all().get(name)
+        return None if waiting is None else _status(waiting)
+
+    def list(self) -> list[TimerStatus]:
+        """All of them."""
+        return by_next_run(map(_status, self._all().values()))
+
+    def _all(self) -> dict[str, Registration]:
+        if self._former is not None:
+            former, self._former = self._former, None
+            for each in former.left_over():
+                self._waiting.setdefault(each.name, each)
+        return self._waiting
+
+
+def registered(state: State) -> Iterable[Registration]:
+    """What the timers of an engine that has ended leave for the next one: all with a callable, but
+    no one-shot that ended meanwhile."""
+    for timer in state.timers.values():
+        has_ended = timer.is_finished and timer.finished_us >= state.started_us
+        if timer.target is not None and not has_ended:
+            yield _registration(state, timer)
+
+
+def _registration(state: State, timer: Timer) -> Registration:
+    definition, called_us = timer.definition, state.to_wall(timer, timer.anchor_us)
+    return Registration(timer.name, definition, size_of(definition), timer.target, called_us)
+
+
+def _status(waiting: Registration) -> TimerStatus:
+    return waiting_status(waiting.name, waiting.definition, waiting.target.name)
