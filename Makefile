@@ -15,7 +15,8 @@ help:
 	@echo "make test        the tests (ARGS='-k ledger' goes to pytest)"
 	@echo "make test-long   the tests that take minutes"
 	@echo "make check       ruff, mypy and the house rules"
-	@echo "make bench       the benchmarks, as JSON"
+	@echo "make bench       the benchmarks beside other schedulers: JSON, and a table on stderr"
+	@echo "                 (about 12 minutes; ARGS='--quick', '--table', '--only NAME', '--list')"
 	@echo "make clean       remove .venv, caches and build results"
 
 demo: $(VENV)/.installed

@@ -18,6 +18,7 @@ from kron.core.definition import Duration, ScheduleOptions, check_name, check_op
 from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError
 from kron.core.ids import run_id_number, run_id_text
+from kron.core.model import Definition
 from kron.core.views import HistoryRow, TimerStatus
 from kron.runtime.callables import Target, callable_name
 from kron.runtime.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ class Scheduler:
         self._open_log = open_log or _file_log
         self._has_door = open_log is None
         self._registry = Registry()
+        self._last_target: Target | None = None
         self._control = Control()
         forget_in_child(self._control)
 
@@ -293,7 +295,7 @@ class Scheduler:
         check_name(name)
         check_options(options)
         definition, size_bytes = define(**options, fn_name=callable_name(fn))
-        target = Target(fn, definition.args, definition.kwargs or {})
+        target = self._target(fn, definition)
         if sync_verb:
             self._control.refuse_loop_thread(sync_verb)
         called_us = self._clock.now().wall_us
@@ -303,6 +305,12 @@ class Scheduler:
             if not is_running:
                 self._registry.add(registration)
         return registration, is_running
+
+    def _target(self, fn: Any, definition: Definition) -> Target:
+        last, args, kwargs = self._last_target, definition.args, definition.kwargs or {}
+        if last is None or not last.is_for(fn, args, kwargs):
+            last = self._last_target = Target(fn, args, kwargs)
+        return last
 
     def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
         check_name(name)

@@ -98,8 +98,9 @@ def _run_succeeded(state: State, id_: int, event: ev.RunSucceeded) -> None:
         event.at_us, event.took_us, "OK", succeeded + 1,
         failed, missed, skipped, retries, (outcomes + "s")[-OUTCOMES:],
     )  # fmt: skip
-    _go_on(state, timer, event.next_us)
-    state.add_row(id_, event)
+    if event.next_us is not None:
+        timer.next_us = state.to_own(timer, event.next_us)
+    state.ring.append((id_, event))
 
 
 def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
@@ -113,7 +114,7 @@ def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
         last_status=f"FAILED: {event.error}",
         failed=timer.tally.failed + 1,
     )
-    state.add_row(id_, event)
+    state.ring.append((id_, event))
 
 
 def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
@@ -134,7 +135,7 @@ def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
     _mark(timer, Mark.DEAD)
     _note(timer, "d", f"DEAD: {event.error}", last_run_us=event.at_us)
     _go_on(state, timer, event.next_us)
-    state.add_row(id_, event)
+    state.ring.append((id_, event))
 
 
 def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
@@ -144,7 +145,7 @@ def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
     took_us = event.at_us - event.started_us if event.started_us is not None else None
     _note(timer, "c", "CANCELLED", last_run_us=event.at_us, last_took_us=took_us)
     _go_on(state, timer, event.next_us)
-    state.add_row(id_, event)
+    state.ring.append((id_, event))
     state.remember(event.cmd, "cancelled", id_)
 
 
@@ -154,7 +155,7 @@ def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:
     _note(timer, "k", "SKIPPED_OVERLAP", skipped=timer.tally.skipped + 1)
     if event.cause == "schedule":
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
-    state.add_row(id_, event)
+    state.ring.append((id_, event))
     state.remember(event.cmd, "skipped", id_)
 
 
@@ -164,7 +165,7 @@ def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
     is_end = timer.definition.kind in ONE_SHOT_KINDS
     status = f"MISSED: {event.reason}" if is_end else timer.tally.last_status
     _note(timer, "m", status, missed=timer.tally.missed + event.moments)
-    state.add_row(id_, event)
+    state.ring.append((id_, event))
 
 
 def _run_stopping(state: State, id_: int, event: ev.RunStopping) -> None:

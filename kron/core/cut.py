@@ -9,6 +9,7 @@ state at the cut, exactly. History is not in it: that is in the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ FORMAT = 1
 SLICE = 250
 """Things a part holds: about a millisecond of work."""
 _HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
+
+_MARKS = {mark.value: mark for mark in Mark}
 
 T = TypeVar("T")
 
@@ -94,8 +97,8 @@ def restore(parts: Iterable[bytes]) -> State:
     state, head, counts = State(), dict[str, int](), {"timers": 0, "runs": 0}
     removed: dict[int, Timer] = {}
     loaders: dict[str, Callable[[Any], None]] = {
-        "timers": lambda row: _enter_timer(state, removed, row),
-        "runs": lambda row: _enter_run(state, removed, row),
+        "timers": partial(_enter_timer, state.timers, removed),
+        "runs": partial(_enter_run, state, removed),
         "commands": lambda row: state.commands.__setitem__(row[0], tuple(row[1:])),
         "tombstones": lambda row: state.tombstones.__setitem__(row, None),
     }
@@ -105,8 +108,9 @@ def restore(parts: Iterable[bytes]) -> State:
             if not head:
                 head = _checked(name, rows)
                 continue
+            load = loaders[name]
             for row in rows:
-                loaders[name](row)
+                load(row)
             counts[name] = counts.get(name, 0) + len(rows)
         state.__dict__.update({field: head[field] for field in _HEAD})
     except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as exc:
@@ -152,7 +156,9 @@ def _run_row(run: Run, image: Image) -> list[Any]:
     ]
 
 
-def _enter_timer(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
+def _enter_timer(
+    timers: dict[str, Timer], removed: dict[int, Timer], row: list[Any]
+) -> None:
     timer = Timer.__new__(Timer)
     (
         timer.id,
@@ -165,15 +171,15 @@ def _enter_timer(state: State, removed: dict[int, Timer], row: list[Any]) -> Non
         mark,
     ) = row[:8]
     timer.definition = Definition.from_json(definition)
-    timer.mark = Mark(mark) if mark else Mark.NONE
+    timer.mark = _MARKS[mark]
     timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:])
     timer.open = ()
     timer.bound_us = timer.deadline_us = timer.target = None
     timer.stamp = 0
-    if timer.is_removed:
+    if mark == Mark.REMOVED:
         removed[timer.id] = timer
     else:
-        state.timers[timer.name] = timer
+        timers[timer.name] = timer
 
 
 def _tally(row: list[Any]) -> Tally:

@@ -16,7 +16,7 @@ from .events import (
     RunStopping,
     RunSucceeded,
 )
-from .model import Cause, Definition, Kind, Reason, RunState, Stop
+from .model import ONE_SHOT_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .state import is_under_way
 from .things import Run
 from .timing import moments_of, passed
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .machine import Decision, Machine
 
 HOUR_US = 3_600_000_000
+_DELAY, _EVERY = Overlap.DELAY, Kind.EVERY
+_SUCCEEDED = Outcome.SUCCEEDED
 
 
 def decide_finish(machine: Machine, command: FinishRun) -> Decision:
@@ -32,7 +34,7 @@ def decide_finish(machine: Machine, command: FinishRun) -> Decision:
     run = machine.state.runs.get(command.run)
     if run is None or run.attempt != command.attempt or not is_under_way(run):
         return [], False, ()
-    if command.outcome is Outcome.SUCCEEDED:
+    if command.outcome is _SUCCEEDED:
         return _succeeded(machine, run, command.took_us), True, ()
     if run.state is RunState.STOPPING:
         is_word = command.outcome is Outcome.FAILED
@@ -163,15 +165,15 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
     """
     timer = run.timer
     definition = timer.definition
-    if timer.is_removed or definition.is_one_shot:
+    if definition.kind in ONE_SHOT_KINDS or timer.is_removed:
         return (), None
     is_pending = timer.next_us is not None
-    if is_pending and (definition.overlap != "delay" or definition.kind is Kind.EVERY):
+    if is_pending and (definition.overlap is not _DELAY or definition.kind is _EVERY):
         return (), None
     if not is_pending and run.cause != Cause.SCHEDULE:
         return (), None
     state, now_us = machine.state, machine.own_now(timer)
-    if definition.kind is Kind.EVERY:
+    if definition.kind is _EVERY:
         return (), state.to_wall(timer, now_us + int(definition.value))
     moments = moments_of(timer)
     first = timer.next_us if is_pending else moments.next_after(run.scheduled_us)

@@ -86,19 +86,18 @@ def define(
     same arguments always give equal definitions.
     """
     kind, value = _selector(cron=cron, every=every, after=after, at=at, timezone=timezone)
-    definition = Definition(
-        kind,
-        value,
-        timezone=zone("UTC" if timezone is None else timezone).key,
-        overlap=_overlap(overlap),
-        max_attempts=_max_attempts(max_attempts),
-        retry_delay_us=parse_duration(retry_delay, argument="retry_delay", allow_zero=True),
-        args=tuple(_json_copy(list(_sequence(args)), "args")),
-        kwargs=_json_object(kwargs, "kwargs"),
-        metadata=_json_object(metadata, "metadata"),
-        description=_text(description, "description"),
-        fn_name=fn_name,
-    )
+    given = {
+        "timezone": zone("UTC" if timezone is None else timezone).key,
+        "overlap": _overlap(overlap),
+        "max_attempts": _max_attempts(max_attempts),
+        "retry_delay_us": parse_duration(retry_delay, argument="retry_delay", allow_zero=True),
+        "args": tuple(_json_copy(list(_sequence(args)), "args")),
+        "kwargs": _json_object(kwargs, "kwargs"),
+        "metadata": _json_object(metadata, "metadata"),
+        "description": _text(description, "description"),
+        "fn_name": fn_name,
+    }
+    definition = Definition.of(kind, value, given)
     size_bytes = size_of(definition)
     if size_bytes > DEFINITION_BYTES:
         raise ScheduleError(

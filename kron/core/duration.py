@@ -6,6 +6,7 @@ import math
 import re
 from datetime import timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from .errors import ScheduleError
 
@@ -35,10 +36,16 @@ def parse_duration(
     for anything negative, not finite, over 100 years, or 0 (unless `allow_zero`); `TypeError`
     for other types.
     """
+    if type(value) is int and 0 < value <= LONGEST_US // 1_000_000:  # the usual number
+        return value * 1_000_000
     if isinstance(value, bool):
         raise ScheduleError(f"{argument}={value!r} is not a duration. {_REMEDY}")
     if isinstance(value, str):
-        exact = _from_text(value, argument)
+        found = _from_text(value)
+        if found is None:
+            text = value[:_LONGEST_TEXT]
+            raise ScheduleError(f"{argument}={text!r} is not a duration. {_REMEDY}")
+        exact = found
     elif isinstance(value, timedelta):
         exact = Fraction(value // timedelta(microseconds=1))
     elif isinstance(value, float) and not math.isfinite(value):
@@ -67,18 +74,14 @@ def format_duration(us: int) -> str:
     return text + f"{_decimal(us, 6)}s" if us or not text else text
 
 
-def _from_text(text: str, argument: str) -> Fraction:
+@lru_cache(maxsize=1024)
+def _from_text(text: str) -> Fraction | None:
+    """Microseconds; None if the text is no duration."""
     match = _TEXT.fullmatch(text) if text and len(text) <= _LONGEST_TEXT else None
     if match is None:
-        raise ScheduleError(f"{argument}={text[:_LONGEST_TEXT]!r} is not a duration. {_REMEDY}")
-    return sum(
-        (
-            Fraction(number) * unit_us
-            for number, unit_us in zip(match.groups(), _UNITS_US.values(), strict=True)
-            if number
-        ),
-        Fraction(0),
-    )
+        return None
+    parts = zip(match.groups(), _UNITS_US.values(), strict=True)
+    return sum((Fraction(number) * unit_us for number, unit_us in parts if number), Fraction(0))
 
 
 def _bounded(exact: Fraction, value: object, argument: str, allow_zero: bool) -> int:

@@ -42,7 +42,7 @@ from .decide_registry import (
 )
 from .errors import KronError, UnknownTimer
 from .events import POSITIONS, Event
-from .model import ONE_SHOT_KINDS, Now, Overlap, RunState
+from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Mark, Now, Overlap, RunState
 from .state import State
 from .things import Run, Thing, Timer
 from .timing import PAST_GRACE_US
@@ -61,7 +61,8 @@ FINISHED_KEPT = 100_000
 Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
 """Events, the answer, and commands to be carried out next (in as many records as they need)."""
 
-_DELAY, _DUE, _RETRYING = Overlap.DELAY, RunState.DUE, RunState.RETRYING
+_DELAY, _REMOVED = Overlap.DELAY, Mark.REMOVED
+_DUE, _RETRYING = RunState.DUE, RunState.RETRYING
 
 DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
     c.Schedule: decide_schedule,
@@ -143,7 +144,8 @@ class Machine:
         up the timers. What finds no room stays in the inbox. Ends with `confirm` or `undo`.
         """
         self._begin(now)
-        while (self._work or inbox) and self._has_room(limit // 2):
+        events, room = self._events, limit // 2 - ROOM
+        while (self._work or inbox) and len(events) <= room and self._size < RECORD_BYTES:
             if self._work:
                 self._taken.append(self._work.popleft())
                 self._carry_out(*self._taken[-1])
@@ -151,13 +153,14 @@ class Machine:
                 self._receive(inbox.popleft())
         for thing in self.state.changed():
             self._arm(thing)
-        while self.is_active and self._has_room(limit):
-            owner = self.deadlines.pop_due(self.steady_us)
+        room, is_active, pop_due = limit - ROOM, self.is_active, self.deadlines.pop_due
+        while is_active and len(events) <= room and self._size < RECORD_BYTES:
+            owner = pop_due(self.steady_us)
             if owner is not None:
                 self._look_at(owner)
             elif not self._let_go():
                 break
-        is_full = not self._has_room(limit) or bool(self._work or inbox)
+        is_full = bool(self._work or inbox) or len(events) > room or self._size >= RECORD_BYTES
         return Step(self.state.index + 1, self._events, self._answers, is_full)
 
     def confirm(self) -> None:
@@ -236,9 +239,6 @@ class Machine:
             for timer in self.state.timers.values():
                 self._arm(timer)
 
-    def _has_room(self, limit: int) -> bool:
-        return len(self._events) + ROOM <= limit and self._size < RECORD_BYTES
-
     def _receive(self, command: c.Command) -> None:
         """A command from outside: one that was carried out before is answered again."""
         done = self.state.commands.get(command.cmd_id) if command.cmd_id else None
@@ -270,7 +270,7 @@ class Machine:
         """An owner's deadline has come: decide, or put it back if the wall clock is not there."""
         if isinstance(owner, Run):
             self._fold(decide_ready(self, owner))
-        elif self.own_now(owner) >= owner.next_us:
+        elif owner.definition.kind in ELAPSED_KINDS or self.now.wall_us >= owner.next_us:
             self._fold(decide_due(self, owner))
             self._arm(owner)
         else:
@@ -353,7 +353,8 @@ class Machine:
         if isinstance(thing, Run):
             self.deadlines.arm(thing, self._run_deadline(thing))
             return
-        self.deadlines.arm(thing, self._timer_deadline(thing))
+        next_us = thing.next_us
+        self.deadlines.arm(thing, None if next_us is None else self._timer_deadline(thing, next_us))
         definition = thing.definition
         if definition.kind in ONE_SHOT_KINDS:
             self._note_finished(thing)
@@ -381,9 +382,8 @@ class Machine:
             return None
         return deadline_us
 
-    def _timer_deadline(self, timer: Timer) -> int | None:
-        next_us = timer.next_us
-        if next_us is None or timer.bound_us is None or timer.paused_us is not None:
+    def _timer_deadline(self, timer: Timer, next_us: int) -> int | None:
+        if timer.bound_us is None or timer.paused_us is not None:
             return None
         if timer.open and timer.definition.overlap is _DELAY:
             return None
@@ -393,9 +393,8 @@ class Machine:
         return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
 
     def _note_finished(self, timer: Timer) -> None:
-        is_kept = self.state.timers.get(timer.name) is timer
-        if timer.is_finished and is_kept:
-            self.finished.setdefault(timer.id, timer)
+        if timer.next_us is None and not timer.open and timer.mark is not _REMOVED:
+            self.finished[timer.id] = timer
         else:
             self.finished.pop(timer.id, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 SECOND_US = 1_000_000
@@ -138,15 +139,34 @@ class Definition:
         return out
 
     @classmethod
+    def of(cls, kind: Kind, value: str | int, given: dict[str, Any]) -> Definition:
+        """The definition whose other fields are `given` or have their defaults.
+
+        Equal ones without arguments and metadata are mostly the same object, so that a million
+        timers of one kind share it.
+        """
+        given = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
+        return cls(kind, value, **given) if given.keys() & _OPEN else _shared(kind, value, **given)
+
+    @classmethod
     def from_json(cls, row: dict[str, Any]) -> Definition:
         """The inverse of `to_json`; keys of a later minor version are ignored."""
-        kind = next(kind for kind in Kind if kind.value in row)
-        rest = {name: row[name] for name in _DEFAULTS if name in row}
-        if "args" in rest:
-            rest["args"] = tuple(rest["args"])
-        if "overlap" in rest:
-            rest["overlap"] = Overlap(rest["overlap"])
-        return cls(kind, row[kind.value], **rest)
+        kind = next(_KINDS[name] for name in row if name in _KINDS)
+        if len(row) == 1:
+            return _shared(kind, row[kind])
+        given = {name: row[name] for name in _DEFAULTS if name in row}
+        if "args" in given:
+            given["args"] = tuple(given["args"])
+        if "overlap" in given:
+            given["overlap"] = Overlap(given["overlap"])
+        return cls.of(kind, row[kind], given)
 
 
+@lru_cache(maxsize=4096)
+def _shared(kind: Kind, value: str | int, **given: Any) -> Definition:
+    return Definition(kind, value, **given)
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+_OPEN = {"args", "kwargs", "metadata"}
 _DEFAULTS = {f.name: f.default for f in fields(Definition) if f.name not in ("kind", "value")}

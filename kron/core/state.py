@@ -171,7 +171,8 @@ class State:
         run = self.runs[run_id]
         state = TRANSITIONS[run.state, type(event)]
         if state not in FINAL:
-            self.touch(run)
+            if run.stamp != self._step:
+                self.touch(run)
             run.state = state
             return run
         timer = run.timer
@@ -182,10 +183,6 @@ class State:
             self.cut.keep(run, image_of[Run](run))
         self._gone[run_id] = self.runs.pop(run_id)
         return run
-
-    def add_row(self, id_: int, event: RowEvent) -> None:
-        """The event is a line of history."""
-        self.ring.append((id_, event))
 
     def remember(self, cmd_id: str, tag: str, id_: int, value: int = 1) -> None:
         """The command has had its effect; a later one with its id has none. `value` belongs to

@@ -29,6 +29,11 @@ class Target:
         self.is_async = _is(fn, inspect.iscoroutinefunction)
         self.wants_context = self._wants_context()
 
+    def is_for(self, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether this is the target of the same call, so that a loop which registers one function
+        a thousand times has it looked at once."""
+        return self.fn is fn and not (args or kwargs or self.args or self.kwargs)
+
     def _wants_context(self) -> bool:
         try:
             signature = inspect.signature(self.fn)

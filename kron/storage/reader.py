@@ -142,6 +142,8 @@ class LogReader:
         else:  # between the two renames of a rotation: what grows is empty
             header = header_between(self._dir, self._newest_sealed())
             files = chain_to(self._dir, header)
+            if not files:
+                raise FileNotFoundError  # it was let go just now
         if self.log_id and self.log_id != header.log_id:
             raise LogCorrupt(
                 f"{self._dir.show(LOG_NAME)} was replaced while it was read: the header at byte 0"

@@ -18,7 +18,7 @@ from kron.storage.lines import (
     why_not_record,
 )
 from kron.storage.log import Record
-from kron.storage.markers import Marker, Stretch, marker_of
+from kron.storage.markers import Stretch, marker_of
 
 
 class Scan:
@@ -74,7 +74,7 @@ class Scan:
             record = parse_record(self._seed, line)
             if record is None:
                 break
-            marker = self._marker_here(record)
+            marker = marker_of(record) if record.index == self.index else None
             if marker is None and record.index != self.index + 1:
                 raise LogCorrupt(
                     f"{self.file}: damaged at byte {self.offset}: record {record.index}"
@@ -94,9 +94,6 @@ class Scan:
         front = self._disk.pread(self._fd, min(MAX_RECORD_BYTES, self.tail_bytes), self.offset)
         line, newline, _ = front.partition(b"\n")
         return why_not_record(line) if newline else "it has no end"
-
-    def _marker_here(self, line: Record) -> Marker | None:
-        return marker_of(line) if line.index == self.index else None
 
     def _refuse_hole(self) -> None:
         """Raise unless everything behind `offset` is a tail that nobody was promised."""

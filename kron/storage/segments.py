@@ -138,16 +138,19 @@ def records_of(scan: Scan, last: int | None) -> Iterator[Record]:
 
     Raises LogCorrupt as `Scan.records` does, and if a sealed file is too short or too long.
     """
+    offset = scan.offset
     for record in scan.records():
         if last is not None and record.index > last:
             break
+        offset = scan.offset
         yield record
     if last is None or (scan.index == last and not scan.tail_bytes):
         return
-    wrong = scan.why_tail() if scan.tail_bytes and scan.index <= last else "it ends here"
     if scan.index >= last:
-        wrong = "something follows its last record"
+        wrong = f"something follows record {last}, after which it was sealed"
+    else:
+        wrong = f"record {scan.index + 1} should be here, and it was sealed after record {last}"
     raise LogCorrupt(
-        f"{scan.file}: damaged at byte {scan.offset}: the file was sealed after record {last},"
-        f" but {wrong}. Nothing was changed; restore the file from a copy."
+        f"{scan.file}: damaged at byte {offset}: {wrong}. Nothing was changed; restore the file"
+        " from a copy."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -56,8 +57,7 @@ async def refused(data_dir: Path, words: str, *, at_open: bool) -> None:
     else:
         await log.open()
         with pytest.raises(LogCorrupt, match=words):
-            while True:
-                await log.read(0, 1000)
+            await log.read(0, 1000)
         await log.close()
     with pytest.raises(LogCorrupt, match=words):
         list(LogReader(data_dir))
@@ -97,7 +97,7 @@ async def test_a_damaged_sealed_file_is_refused_when_it_is_read(data_dir) -> Non
     await log_id.close()
     last = content.splitlines(keepends=True)[-1]
     cases = {
-        r"kron\.aof\.4: damaged at byte \d+: .*sealed after record 4": [
+        r"kron\.aof\.4: damaged at byte \d+: .*was sealed": [
             content[: -len(last)],
             content[:-1],
             content[: -len(last)] + b"garbage\n",
@@ -163,7 +163,7 @@ async def test_what_lies_below_a_gap_is_left_alone(data_dir) -> None:
     log = FileLog(data_dir)
     await log.open()
     assert (log.base, log.tip) == (4, 8)
-    assert await log.read(4, 9) == records(5, 6) and await log.read(6, 9) == records(7, 8)
+    assert await log.read(4, 9) == records(5, 8)
     for after in range(4):
         with pytest.raises(LogTruncated, match="the records up to 4 were let go"):
             await log.read(after, 1)
@@ -270,8 +270,6 @@ async def test_a_reader_refuses_a_directory_whose_log_was_replaced(data_dir, tmp
 
 
 async def test_a_reader_reads_while_a_writer_rotates_all_the_time(data_dir) -> None:
-    import asyncio
-
     log = FileLog(data_dir, fsync="never")
     await log.open()
     await fill(log, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import threading
 from pathlib import Path
@@ -200,16 +201,14 @@ async def test_a_full_disk_stops_a_snapshot_and_not_the_log(data_dir, disk, call
     await take(log)
     await log.append(2, b"[2]")
     sink = await log.begin_snapshot(2) if call != "begin" else None
+    failing = {
+        "begin": lambda: log.begin_snapshot(2),
+        "put": lambda: sink and sink.put(b"[]"),
+        "commit": lambda: sink and sink.commit(),
+    }
     disk.fail = {"write": errno.ENOSPC}
-    with pytest.raises(
-        StorageError, match=r"snapshot\.tmp could not be written at byte \d+: No sp"
-    ):
-        if sink is None:
-            await log.begin_snapshot(2)
-        elif call == "put":
-            await sink.put(b"[]")
-        else:
-            await sink.commit()
+    with pytest.raises(StorageError, match=r"\.tmp could not be written at byte \d+: No space"):
+        await failing[call]()
     disk.fail = {}
     assert not (data_dir / "kron.snapshot.tmp").exists()
     if sink is not None:
@@ -240,7 +239,7 @@ async def test_no_other_content_than_was_written_is_ever_accepted(data_dir) -> N
     lines = content.splitlines(keepends=True)
     for place in range(len(lines)):
         damaged.append(b"".join(lines[:place] + lines[place + 1 :]))
-        damaged.append(b"".join(lines[:place] + [lines[place]] + lines[place:]))
+        damaged.append(b"".join([*lines[:place], lines[place], *lines[place:]]))
     damaged += [content + b"\n", content + content, content + b"\0", b"", b"\0" * len(content)]
     for each in damaged:
         if each == content:  # two equal bytes: one of them left out and doubled
@@ -280,8 +279,6 @@ async def test_a_part_that_looks_like_the_end_is_not_the_end(data_dir) -> None:
 
 
 def header_with(log_id: str, **changes: object) -> bytes:
-    import json
-
     fields = {"magic": "kron-snapshot", "format": 1, "log_id": log_id, "index": 1, **changes}
     return encode_record(seed_of("kron-snapshot"), 0, json.dumps(fields).encode())
 
