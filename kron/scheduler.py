@@ -307,7 +307,7 @@ class Scheduler:
         return registration, is_running
 
     def _target(self, fn: Any, definition: Definition) -> Target:
-        last, args, kwargs = self._last_target, definition.args, definition.kwargs or {}
+        last, args, kwargs = self._last_target, definition.terms.args, definition.terms.kwargs or {}
         if last is None or not last.is_for(fn, args, kwargs):
             last = self._last_target = Target(fn, args, kwargs)
         return last

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
-from .model import ONE_SHOT_KINDS, Kind, Mark
+from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark
 from .state import State
 from .things import OUTCOMES, Run, Tally, Timer
 from .tombstones import tombstone_of
@@ -37,7 +37,9 @@ def _timer_updated(state: State, id_: int, event: ev.TimerUpdated) -> None:
 
 
 def _place(state: State, timer: Timer, event: ev.TimerCreated | ev.TimerUpdated) -> None:
-    timer.anchor_us = state.to_own(timer, event.anchor_us)
+    # A number of its own only where it means something: a million timers have a million of them.
+    is_anchored = timer.definition.kind in ELAPSED_KINDS
+    timer.anchor_us = state.to_own(timer, event.anchor_us) if is_anchored else timer.created_us
     timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
 
 

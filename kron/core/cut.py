@@ -156,9 +156,7 @@ def _run_row(run: Run, image: Image) -> list[Any]:
     ]
 
 
-def _enter_timer(
-    timers: dict[str, Timer], removed: dict[int, Timer], row: list[Any]
-) -> None:
+def _enter_timer(timers: dict[str, Timer], removed: dict[int, Timer], row: list[Any]) -> None:
     timer = Timer.__new__(Timer)
     (
         timer.id,
@@ -170,6 +168,8 @@ def _enter_timer(
         timer.paused_us,
         mark,
     ) = row[:8]
+    if timer.anchor_us == timer.created_us:  # one number for both, as `apply` has it
+        timer.anchor_us = timer.created_us
     timer.definition = Definition.from_json(definition)
     timer.mark = _MARKS[mark]
     timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:])

@@ -24,7 +24,7 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
     first, state, at_us = timer.next_us, machine.state, machine.now.wall_us
     assert first is not None
     latest, following = _latest(machine, timer, first)
-    name, overlap = timer.name, timer.definition.overlap
+    name, overlap = timer.name, timer.definition.terms.overlap
     scheduled_us = state.to_wall(timer, latest)
     next_us = None if following is None else state.to_wall(timer, following)
     ranges: list[RunMissed] = [] if latest == first else _before(machine, timer, first, latest)
@@ -45,7 +45,7 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
 def _latest(machine: Machine, timer: Timer, first: int) -> tuple[int, int | None]:
     """The latest moment that has come, and the one after it."""
     kind = timer.definition.kind
-    if kind in ONE_SHOT_KINDS or (kind is _EVERY and timer.definition.overlap is _DELAY):
+    if kind in ONE_SHOT_KINDS or (kind is _EVERY and timer.definition.terms.overlap is _DELAY):
         return first, None
     now_us = machine.own_now(timer)
     moments = moments_of(timer)

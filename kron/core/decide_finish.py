@@ -103,7 +103,7 @@ def _succeeded(machine: Machine, run: Run, took_us: int) -> list[Event]:
 def _failed(machine: Machine, run: Run, took_us: int, error: str, reason: str = "") -> list[Event]:
     failed = _failure(machine, run, took_us, error, reason)
     timer, at_us = run.timer, machine.now.wall_us
-    if run.attempt < timer.definition.max_attempts and not timer.is_removed:
+    if run.attempt < timer.definition.terms.max_attempts and not timer.is_removed:
         wait_us = 0 if reason else retry_delay_us(timer.definition, timer.name, run)
         return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, at_us + wait_us)]
     missed, next_us = _close(machine, run)
@@ -168,7 +168,7 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
     if definition.kind in ONE_SHOT_KINDS or timer.is_removed:
         return (), None
     is_pending = timer.next_us is not None
-    if is_pending and (definition.overlap is not _DELAY or definition.kind is _EVERY):
+    if is_pending and (definition.terms.overlap is not _DELAY or definition.kind is _EVERY):
         return (), None
     if not is_pending and run.cause != Cause.SCHEDULE:
         return (), None
@@ -187,7 +187,7 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
 def retry_delay_us(definition: Definition, timer: str, run: Run) -> int:
     """The wait before the next attempt: doubled each time, at most max(1 h, `retry_delay`), and
     spread by up to 10 % either way, the same for the same (timer, run, attempt) anywhere."""
-    base_us = definition.retry_delay_us
+    base_us = definition.terms.retry_delay_us
     doubled_us = base_us << min(run.attempt - 1, 40)
     wait_us = min(doubled_us, max(HOUR_US, base_us))
     digest = blake2b(f"{timer}/{run.id}/{run.attempt}".encode(), digest_size=4).digest()

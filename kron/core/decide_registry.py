@@ -61,7 +61,7 @@ def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
     name, definition, called_us = command.name, command.definition, command.called_us
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
     if timer.definition.has_same_moments(definition):
-        is_freed = timer.next_us is None and definition.overlap is not Overlap.DELAY
+        is_freed = timer.next_us is None and definition.terms.overlap is not Overlap.DELAY
         delayed = _overdue(machine, timer, Reason.DELAYED) if is_freed else []
         kept = _kept(machine, timer, definition)
         return [*delayed, TimerUpdated(name, definition, at_us, *kept, cmd_id)]
@@ -78,7 +78,7 @@ def _kept(machine: Machine, timer: Timer, definition: Definition) -> tuple[int, 
     are, but a timer that leaves `delay` no longer waits for its open run, and a fixed delay
     becomes a fixed rate from its pending moment, or from now."""
     to_wall, anchor_us, next_us = machine.state.to_wall, timer.anchor_us, timer.next_us
-    if definition.overlap is not Overlap.DELAY and not definition.is_one_shot:
+    if definition.terms.overlap is not Overlap.DELAY and not definition.is_one_shot:
         if _is_chained(timer):
             interval_us = int(definition.value)
             anchor_us = machine.steady_us if next_us is None else next_us - interval_us
@@ -120,7 +120,7 @@ def _is_chained(timer: Timer) -> bool:
     """True if only one moment can be pending: one-shots, and `every=` under `delay`."""
     definition = timer.definition
     return definition.is_one_shot or (
-        definition.kind is Kind.EVERY and definition.overlap is Overlap.DELAY
+        definition.kind is Kind.EVERY and definition.terms.overlap is Overlap.DELAY
     )
 
 
@@ -183,7 +183,7 @@ def decide_trigger(machine: Machine, command: Trigger) -> Decision:
     """A run besides the schedule, under the timer's overlap policy; it moves no moment."""
     timer = machine.timer(command.name)
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
-    if timer.open and timer.definition.overlap is Overlap.SKIP:
+    if timer.open and timer.definition.terms.overlap is Overlap.SKIP:
         skipped = RunSkippedOverlap(
             timer.name, at_us, at_us, None, timer.open[0], Cause.MANUAL, cmd_id
         )

@@ -14,14 +14,14 @@ less the steps it made (`state.shift_us`); the one heap is in steady time.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from . import commands as c
+from .agenda import Agenda
 from .apply import APPLY
-from .deadlines import Deadlines
 from .decide_due import decide_due, decide_ready
 from .decide_finish import (
     decide_abandon,
@@ -42,10 +42,9 @@ from .decide_registry import (
 )
 from .errors import KronError, UnknownTimer
 from .events import POSITIONS, Event
-from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Mark, Now, Overlap, RunState
+from .model import ELAPSED_KINDS, Now
 from .state import State
-from .things import Run, Thing, Timer
-from .timing import PAST_GRACE_US
+from .things import Run, Timer
 
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
@@ -53,16 +52,9 @@ EVENT_BYTES = 160
 ROOM = 16
 """Positions kept free for one decision (the largest is a range of reasons and a run)."""
 
-KEEP_FINISHED_US = 30 * 86_400_000_000
-"""A finished one-shot is shown for so long, then it is let go."""
-FINISHED_KEPT = 100_000
-"""The oldest of more finished one-shots than this are let go before."""
-
 Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
 """Events, the answer, and commands to be carried out next (in as many records as they need)."""
 
-_DELAY, _REMOVED = Overlap.DELAY, Mark.REMOVED
-_DUE, _RETRYING = RunState.DUE, RunState.RETRYING
 
 DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
     c.Schedule: decide_schedule,
@@ -108,9 +100,7 @@ class Machine:
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
-        self.deadlines = Deadlines()
-        self.finished: OrderedDict[int, Timer] = OrderedDict()
-        self.keep_finished_us = KEEP_FINISHED_US
+        self.agenda = Agenda(self.state)
         self.now = Now(0, 0)
         self.steady_us = 0
         self.is_live = False
@@ -151,14 +141,15 @@ class Machine:
                 self._carry_out(*self._taken[-1])
             else:
                 self._receive(inbox.popleft())
-        for thing in self.state.changed():
-            self._arm(thing)
-        room, is_active, pop_due = limit - ROOM, self.is_active, self.deadlines.pop_due
+        self.agenda.arm_all(self.state.changed())
+        room, is_active, pop_due = limit - ROOM, self.is_active, self.agenda.deadlines.pop_due
         while is_active and len(events) <= room and self._size < RECORD_BYTES:
             owner = pop_due(self.steady_us)
             if owner is not None:
                 self._look_at(owner)
-            elif not self._let_go():
+            elif (finished := self.agenda.pop_finished()) is not None:
+                self._fold(decide_let_go(self, finished))
+            else:
                 break
         is_full = bool(self._work or inbox) or len(events) > room or self._size >= RECORD_BYTES
         return Step(self.state.index + 1, self._events, self._answers, is_full)
@@ -177,9 +168,9 @@ class Machine:
         """
         changed = self.state.undo()
         for thing in [*changed, *self.state.timers.values()] if self.has_stepped else changed:
-            self._arm(thing)
+            self.agenda.arm(thing)
             if isinstance(thing, Timer):
-                self._arm_runs(thing.open)
+                self.agenda.arm_runs(thing.open)
         left = islice(self._work, max(self._waiting - len(self._taken), 0))
         self._work = deque([*self._taken[: self._waiting], *left])
 
@@ -190,10 +181,7 @@ class Machine:
             return self.now.elapsed_us
         if not self.is_active:
             return None
-        due_us = self.deadlines.next()
-        go_us = self._next_to_go()
-        if due_us is None or (go_us is not None and go_us < due_us):
-            due_us = go_us
+        due_us = self.agenda.next()
         return None if due_us is None else due_us - self._base_us
 
     # -- what the deciding functions ask -----------------------------------------------------
@@ -229,15 +217,14 @@ class Machine:
         self._events, self._answers, self._size = [], [], 0
         self._taken, self._waiting, self.has_stepped = [], len(self._work), False
         if not self.is_live:
-            self.steady_us = now.wall_us - self.state.shift_us
+            self.steady_us = self.agenda.now_us = now.wall_us - self.state.shift_us
             return
-        self.steady_us = now.elapsed_us + self._base_us
+        self.steady_us = self.agenda.now_us = now.elapsed_us + self._base_us
         steps = decide_clock_step(self)
         self.has_stepped = bool(steps)
         if steps:
             self._fold(steps)
-            for timer in self.state.timers.values():
-                self._arm(timer)
+            self.agenda.arm_all(self.state.timers.values())
 
     def _receive(self, command: c.Command) -> None:
         """A command from outside: one that was carried out before is answered again."""
@@ -272,10 +259,10 @@ class Machine:
             self._fold(decide_ready(self, owner))
         elif owner.definition.kind in ELAPSED_KINDS or self.now.wall_us >= owner.next_us:
             self._fold(decide_due(self, owner))
-            self._arm(owner)
+            self.agenda.arm(owner)
         else:
             early_us = owner.next_us - self.now.wall_us
-            self.deadlines.arm(owner, self.steady_us + early_us)
+            self.agenda.deadlines.arm(owner, self.steady_us + early_us)
 
     def _fold(self, events: list[Event]) -> None:
         state = self.state
@@ -285,39 +272,14 @@ class Machine:
         self._events += events
         self._size += len(events) * (EVENT_BYTES + len(getattr(events[0], "timer", "")))
 
-    # -- one-shots that ended long ago ---------------------------------------------------------
-
-    def _let_go(self) -> bool:
-        """Remove the finished one-shot whose turn it is, if there is one."""
-        go_us = self._next_to_go()
-        if go_us is None or go_us > self.steady_us:
-            return False
-        _, timer = self.finished.popitem(last=False)
-        self._fold(decide_let_go(self, timer))
-        return True
-
-    def _next_to_go(self) -> int | None:
-        """When (steady time) the first finished one-shot is to be let go; None: there is none.
-
-        `at=` may still fire up to a minute late when it is scheduled again, so nothing goes
-        before that.
-        """
-        if not self.finished:
-            return None
-        timer = next(iter(self.finished.values()))
-        keep_us = PAST_GRACE_US if len(self.finished) > FINISHED_KEPT else self.keep_finished_us
-        return timer.finished_us - self.state.shift_us + max(keep_us, PAST_GRACE_US)
-
     # -- what a command changes in this process alone: nothing of it is in the log ------------
 
     def _note_start(self, command: c.Start) -> None:
         self._keep("is_live", "_base_us")
         self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
-        self.steady_us = self.now.elapsed_us + self._base_us
+        self.steady_us = self.agenda.now_us = self.now.elapsed_us + self._base_us
         self.is_live = True
-        over = [timer for timer in self.state.timers.values() if timer.is_finished]
-        for timer in sorted(over, key=lambda timer: timer.finished_us):
-            self.finished[timer.id] = timer
+        self.agenda.arm_finished()
 
     def _note_drain(self, command: c.Drain) -> None:
         self._keep("draining_us")
@@ -336,8 +298,8 @@ class Machine:
         if timer.bound_us is None:
             timer.bound_us = self.now.wall_us
             self.state.on_undo(lambda: self._unbind(timer))
-            self._arm(timer)
-        self._arm_runs(timer.open)
+            self.agenda.arm(timer)
+        self.agenda.arm_runs(timer.open)
 
     def _note_finish(self, command: c.FinishRun) -> None:
         if command.error:  # JSON may escape each character by six bytes, in two events
@@ -346,57 +308,6 @@ class Machine:
     def _unbind(self, timer: Timer) -> Timer:
         timer.bound_us = None
         return timer
-
-    # -- deadlines follow from the state -----------------------------------------------------
-
-    def _arm(self, thing: Thing) -> None:
-        if isinstance(thing, Run):
-            self.deadlines.arm(thing, self._run_deadline(thing))
-            return
-        next_us = thing.next_us
-        self.deadlines.arm(thing, None if next_us is None else self._timer_deadline(thing, next_us))
-        definition = thing.definition
-        if definition.kind in ONE_SHOT_KINDS:
-            self._note_finished(thing)
-        if thing.open and definition.overlap is _DELAY:
-            self._arm_runs(thing.open[:1])
-
-    def _arm_runs(self, ids: tuple[int, ...]) -> None:
-        for id_ in ids:
-            run = self.state.runs.get(id_)
-            if run is not None:  # None: undone, and so is its timer
-                self.deadlines.arm(run, self._run_deadline(run))
-
-    def _run_deadline(self, run: Run) -> int | None:
-        """A run waits for its callable, under `delay` for the runs before it, then its time."""
-        timer, state = run.timer, run.state
-        if state is _DUE:
-            # Not later than now, also after the wall clock went back.
-            deadline_us: int | None = min(run.due_us - self.state.shift_us, self.steady_us)
-        elif state is _RETRYING:
-            deadline_us = run.retry_us
-        else:
-            return None
-        is_first = timer.definition.overlap is not _DELAY or timer.open[:1] == (run.id,)
-        if timer.bound_us is None or not is_first or run.id not in self.state.runs:
-            return None
-        return deadline_us
-
-    def _timer_deadline(self, timer: Timer, next_us: int) -> int | None:
-        if timer.bound_us is None or timer.paused_us is not None:
-            return None
-        if timer.open and timer.definition.overlap is _DELAY:
-            return None
-        if self.state.timers.get(timer.name) is not timer:
-            return None
-        shift_us = self.state.shift_us
-        return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
-
-    def _note_finished(self, timer: Timer) -> None:
-        if timer.next_us is None and not timer.open and timer.mark is not _REMOVED:
-            self.finished[timer.id] = timer
-        else:
-            self.finished.pop(timer.id, None)
 
 
 NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {

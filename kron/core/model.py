@@ -96,15 +96,10 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
-    """What `schedule()` was asked for, normalised. Two equal definitions are one timer unchanged.
+class Terms:
+    """What a definition says besides its selector. `fn_name` is for people and is not part of the
+    comparison."""
 
-    `value` is the cron text for CRON, microseconds for EVERY and AFTER, an instant (epoch
-    microseconds) for AT. `fn_name` is for people and is not part of the comparison.
-    """
-
-    kind: Kind
-    value: str | int
     timezone: str = "UTC"
     overlap: Overlap = Overlap.DELAY
     max_attempts: int = 3
@@ -114,6 +109,24 @@ class Definition:
     metadata: dict[str, Any] | None = None
     description: str = ""
     fn_name: str = field(default="", compare=False)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Terms)}
+_OPEN = {"args", "kwargs", "metadata"}
+_PLAIN = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What `schedule()` was asked for, normalised. Two equal definitions are one timer unchanged.
+
+    `value` is the cron text for CRON, microseconds for EVERY and AFTER, an instant (epoch
+    microseconds) for AT.
+    """
+
+    kind: Kind
+    value: str | int
+    terms: Terms = _PLAIN
 
     @property
     def is_one_shot(self) -> bool:
@@ -127,26 +140,28 @@ class Definition:
 
     def has_same_moments(self, other: Definition) -> bool:
         """True if both definitions name the same due moments (selector and zone)."""
-        return (self.kind, self.value, self.timezone) == (other.kind, other.value, other.timezone)
+        is_same = (self.kind, self.value) == (other.kind, other.value)
+        return is_same and self.terms.timezone == other.terms.timezone
 
     def to_json(self) -> dict[str, Any]:
         """The definition as a JSON object: the selector and whatever is not its default."""
         out: dict[str, Any] = {self.kind.value: self.value}
-        for name, default in _DEFAULTS.items():
-            value = getattr(self, name)
-            if value != default:
-                out[name] = value
+        if self.terms is not _PLAIN:
+            given = {name: getattr(self.terms, name) for name in _DEFAULTS}
+            out |= {name: value for name, value in given.items() if value != _DEFAULTS[name]}
         return out
 
     @classmethod
     def of(cls, kind: Kind, value: str | int, given: dict[str, Any]) -> Definition:
-        """The definition whose other fields are `given` or have their defaults.
+        """The definition whose terms are `given` or have their defaults.
 
-        Equal ones without arguments and metadata are mostly the same object, so that a million
-        timers of one kind share it.
+        Equal ones without arguments and metadata are mostly one object, which a million timers
+        share, and so are their terms.
         """
         given = {name: value for name, value in given.items() if value != _DEFAULTS[name]}
-        return cls(kind, value, **given) if given.keys() & _OPEN else _shared(kind, value, **given)
+        if given.keys() & _OPEN:
+            return cls(kind, value, Terms(**given))
+        return _shared(kind, value, **given)
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Definition:
@@ -164,9 +179,12 @@ class Definition:
 
 @lru_cache(maxsize=4096)
 def _shared(kind: Kind, value: str | int, **given: Any) -> Definition:
-    return Definition(kind, value, **given)
+    return Definition(kind, value, _shared_terms(**given))
+
+
+@lru_cache(maxsize=1024)
+def _shared_terms(**given: Any) -> Terms:
+    return Terms(**given) if given else _PLAIN
 
 
 _KINDS = {kind.value: kind for kind in Kind}
-_OPEN = {"args", "kwargs", "metadata"}
-_DEFAULTS = {f.name: f.default for f in fields(Definition) if f.name not in ("kind", "value")}

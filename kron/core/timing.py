@@ -29,7 +29,7 @@ def moments_of(timer: Timer) -> Moments:
 
 
 _MOMENTS: dict[Kind, Callable[[Definition, int], Moments]] = {
-    Kind.CRON: lambda definition, _: cron_moments(str(definition.value), definition.timezone),
+    Kind.CRON: lambda definition, _: cron_moments(str(definition.value), definition.terms.timezone),
     Kind.EVERY: lambda definition, anchor_us: IntervalMoments(anchor_us, int(definition.value)),
     Kind.AFTER: lambda definition, anchor_us: OneMoment(anchor_us + int(definition.value)),
     Kind.AT: lambda definition, _: OneMoment(int(definition.value)),

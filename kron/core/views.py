@@ -137,14 +137,14 @@ def describe(definition: Definition) -> TimerDescription:
     """The part of a status that says what was asked for."""
     return {
         "schedule": schedule_text(definition),
-        "timezone": definition.timezone,
-        "overlap": definition.overlap.value,
-        "max_attempts": definition.max_attempts,
-        "retry_delay": format_duration(definition.retry_delay_us),
-        "args": list(definition.args),
-        "kwargs": definition.kwargs or {},
-        "metadata": definition.metadata or {},
-        "description": definition.description,
+        "timezone": definition.terms.timezone,
+        "overlap": definition.terms.overlap.value,
+        "max_attempts": definition.terms.max_attempts,
+        "retry_delay": format_duration(definition.terms.retry_delay_us),
+        "args": list(definition.terms.args),
+        "kwargs": definition.terms.kwargs or {},
+        "metadata": definition.terms.metadata or {},
+        "description": definition.terms.description,
     }
 
 

@@ -60,13 +60,13 @@ class Job:
             "timer_id": self.timer,
             "run_id": run_id_text(run.id, run.scheduled_us, self.log_id),
             "attempt": self.attempt,
-            "max_attempts": definition.max_attempts,
+            "max_attempts": definition.terms.max_attempts,
             "scheduled_at": scheduled_at,
             "idempotency_key": f"{self.timer}:{scheduled_at}",
             "missed": run.missed,
             "manual": run.cause == "manual",
             "backfill": False,
-            "metadata": dict(definition.metadata or {}),
+            "metadata": dict(definition.terms.metadata or {}),
         }
 
 

@@ -358,7 +358,7 @@ class Engine:
         return name, max(next_us - now_us, 0) / 1_000_000
 
     def _status(self, timer: Timer) -> TimerStatus:
-        fn_name = timer.target.name if timer.target else timer.definition.fn_name or None
+        fn_name = timer.target.name if timer.target else timer.definition.terms.fn_name or None
         now, log_id = self.machine.now, self.log.log_id
         return timer_status(self.machine.state, timer, now, log_id, is_live=True, fn_name=fn_name)
 

@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 from anyio import create_task_group
 
 from kron.core import commands as c
+from kron.core.agenda import KEEP_FINISHED_US
 from kron.core.errors import KronStopped
-from kron.core.machine import KEEP_FINISHED_US
+from kron.storage.blocking import in_thread
 from kron.storage.log import Log
 
 from .clock import Clock
+from .collector import give_back, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
 from .recovery import recover
@@ -80,7 +82,7 @@ class Host:
         self._registrations = registrations
         self.door: Door | None = None
         self._requests: list[StopRequest] = []
-        self._was_signalled = False
+        self._was_signalled = self._is_apart = False
         self._word: asyncio.Event
 
     # -- from any thread ---------------------------------------------------------------------
@@ -132,7 +134,8 @@ class Host:
         try:
             torn = await self.log.open()
             machine = await recover(self.log)
-            machine.keep_finished_us = self._keeping.finished_us
+            machine.agenda.keep_finished_us = self._keeping.finished_us
+            self.log.leave_word("")  # what the last one left, if it failed
             self.engine = Engine(machine, self.log, self._clock)
             self.compaction = Compaction(self.engine, self._keeping.history)
             start = c.Start(self.boot, os.getpid(), self.version, torn)
@@ -177,6 +180,7 @@ class Host:
 
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
         if durable.exception() is None:
+            self._is_apart = set_apart(len(engine.machine.state.timers))
             self.started.set_result(engine)
 
     async def _run_engine(self, engine: Engine) -> None:
@@ -216,12 +220,16 @@ class Host:
         self._word.set()
 
     async def _close(self) -> None:
-        """Give everything back, whatever happens."""
+        """Give everything back, whatever happens; a failure stays visible (promise P7)."""
         try:
+            if why := self._failure():
+                await in_thread(partial(self.log.leave_word, why))
             await self.log.close()
         except BaseException as exc:
             self.log.abandon()
             logger.error("closing the log: %s", exc)
+        if self._is_apart:
+            give_back()
         self.over.set_result(None)
         for request in self._requests:
             request.answer(error=self._failure())

@@ -14,6 +14,8 @@ from kron.core.machine import Machine
 from kron.storage.blocking import in_thread
 from kron.storage.log import Log, Record, SnapshotFile
 
+from .collector import paused
+
 logger = logging.getLogger("kron")
 
 RECORDS_AT_ONCE = 1_000
@@ -50,7 +52,8 @@ def begin(kept: Snapshots) -> Beginning:
     problems = []
     for file in kept.snapshots():
         try:
-            state = restore(kept.read_snapshot(file.index))
+            with paused():
+                state = restore(kept.read_snapshot(file.index))
             if state.index != file.index:
                 raise LogCorrupt(f"the snapshot of record {file.index} says {state.index}.")
         except LogCorrupt as exc:

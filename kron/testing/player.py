@@ -62,8 +62,10 @@ def armed(machine: Machine) -> dict[object, int]:
     things: list[tuple[object, Timer | Run]] = [*machine.state.timers.items()]
     things += machine.state.runs.items()
     found = {key: each.deadline_us for key, each in things if each.deadline_us is not None}
-    if len(machine.deadlines) != len(found):
-        raise Mismatch(f"{len(machine.deadlines)} deadlines are armed, {len(found)} have owners")
+    if len(machine.agenda.deadlines) != len(found):
+        raise Mismatch(
+            f"{len(machine.agenda.deadlines)} deadlines are armed, {len(found)} have owners"
+        )
     return found
 
 

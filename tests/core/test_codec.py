@@ -17,20 +17,22 @@ from kron.core.events import (
     Unknown,
 )
 from kron.core.machine import Machine
-from kron.core.model import Definition, Kind, Overlap
+from kron.core.model import Definition, Kind, Overlap, Terms
 
 FULL = Definition(
     Kind.CRON,
     "0 8 * * *",
-    timezone="Asia/Tokyo",
-    overlap=Overlap.SKIP,
-    max_attempts=7,
-    retry_delay_us=5,
-    args=(1, [2.5, None], "\u2028 \U0001f600"),
-    kwargs={"a": {"b": [True]}},
-    metadata={"team": "x"},
-    description="d",
-    fn_name="f",
+    Terms(
+        timezone="Asia/Tokyo",
+        overlap=Overlap.SKIP,
+        max_attempts=7,
+        retry_delay_us=5,
+        args=(1, [2.5, None], "\u2028 \U0001f600"),
+        kwargs={"a": {"b": [True]}},
+        metadata={"team": "x"},
+        description="d",
+        fn_name="f",
+    ),
 )
 
 
@@ -50,7 +52,7 @@ def test_a_record_reads_back_as_it_was(definition: Definition) -> None:
     header, again = decode(payload, 1)
     assert header == {"v": FORMAT, "t": 99}
     assert again == events and [type(each) for each in again] == [type(each) for each in events]
-    assert again[1].definition.fn_name == definition.fn_name
+    assert again[1].definition.terms.fn_name == definition.terms.fn_name
     assert b"\n" not in payload and encode(again, 99) == payload
 
 

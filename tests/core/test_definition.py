@@ -23,7 +23,7 @@ def test_the_defaults() -> None:
     assert made(after=0).value == 0
     assert made(at="2027-01-01T01:00:00+01:00").value == 1_798_761_600_000_000
     assert made(at="2027-01-01T01:00:00", timezone="Europe/Berlin").value == 1_798_761_600_000_000
-    assert made(cron="0 8 * * *").overlap is Overlap.DELAY
+    assert made(cron="0 8 * * *").terms.overlap is Overlap.DELAY
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_kept_is_a_copy() -> None:
     kwargs = {"a": [1]}
     definition = made(every=1, kwargs=kwargs, metadata=MappingProxyType({"b": 2}))
     kwargs["a"].append(2)
-    assert definition.kwargs == {"a": [1]} and definition.metadata == {"b": 2}
+    assert definition.terms.kwargs == {"a": [1]} and definition.terms.metadata == {"b": 2}
 
 
 def test_a_definition_survives_json() -> None:

@@ -117,8 +117,7 @@ def test_many_runs_left_by_a_crash_are_interrupted_over_several_records() -> Non
 
 def _reborn(machine: Machine) -> Machine:
     """A machine of the next process; that replay gives its state is proved elsewhere."""
-    again = Machine()
-    again.state = machine.state
+    again = Machine(machine.state)
     for timer in again.state.timers.values():
         timer.bound_us = timer.deadline_us = None
     return again
@@ -144,11 +143,11 @@ def test_history_and_command_ids_are_bounded() -> None:
 
 def work(machine: Machine, command: c.Command) -> tuple[int, int, int]:
     """Things touched, things to undo and heap entries pushed by one command."""
-    before = len(machine.deadlines._heap)
+    before = len(machine.agenda.deadlines._heap)
     machine.step(deque([command]), now(1))
     state = machine.state
     undone = len(state._undo) + len(state._entered) + len(state._gone)
-    figures = len(state._images), undone, len(machine.deadlines._heap) - before
+    figures = len(state._images), undone, len(machine.agenda.deadlines._heap) - before
     machine.undo()
     return figures
 
