@@ -24,9 +24,9 @@ from kron.runtime.callables import Target, callable_name
 from kron.runtime.clock import Clock, SystemClock
 from kron.runtime.compaction import Retention
 from kron.runtime.control import Control
-from kron.runtime.engine import Engine
 from kron.runtime.host import Host, Keeping
 from kron.runtime.program import drain_at_exit, forget_in_child
+from kron.runtime.reading import Reading
 from kron.runtime.registry import Registration, Registry
 from kron.runtime.signals import await_until, wait_until
 from kron.runtime.stopping import ShutdownReport
@@ -239,36 +239,37 @@ class Scheduler:
         """One timer as a dict (see TimerStatus), or None if there is none of that name."""
         if self._control.host is None:
             return self._waiting(name)
-        return self._control.ask(lambda engine: engine.status(name), "status")
+        return self._control.ask(lambda reading: reading.status(name), "status")
 
     async def astatus(self, name: str) -> TimerStatus | None:
         """As `status`, from any running loop."""
         if self._control.host is None:
             return self._waiting(name)
-        return await self._control.aask(lambda engine: engine.status(name), "status")
+        return await self._control.aask(lambda reading: reading.status(name), "status")
 
     def list(self) -> Timers:
         """All timers, by next run; those without one last."""
         if self._control.host is None:
             return self._all_waiting()
-        return self._control.ask(Engine.list, "list")
+        return self._control.ask(Reading.list, "list")
 
     async def alist(self) -> Timers:
         """As `list`, from any running loop."""
         if self._control.host is None:
             return self._all_waiting()
-        return await self._control.aask(Engine.list, "list")
+        return await self._control.aask(Reading.list, "list")
 
     def history(self, name: str | None = None, *, limit: int = 100) -> Rows:
         """What became of the latest moments, newest first (see HistoryRow); of one timer or all.
 
         Raises UnknownTimer for a name that neither exists nor has history, NotStarted.
         """
-        return self._control.ask(lambda engine: engine.history(name, limit), "history")
+        return self._control.ask(lambda reading: reading.history(name, limit), "history").rows()
 
     async def ahistory(self, name: str | None = None, *, limit: int = 100) -> Rows:
         """As `history`, from any running loop."""
-        return await self._control.aask(lambda engine: engine.history(name, limit), "history")
+        past = await self._control.aask(lambda reading: reading.history(name, limit), "history")
+        return await past.arows()
 
     # -- how it is put together --------------------------------------------------------------
 
@@ -344,7 +345,7 @@ class Scheduler:
             return None
         if host.engine is None or host.engine.is_over:
             return None
-        coming = self._control.ask(Engine.next_one_shot, "list")
+        coming = self._control.ask(Reading.next_one_shot, "list")
         self.shutdown(timeout)
         if coming is None:
             return None

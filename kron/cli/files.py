@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from kron.core import commands as c
-from kron.core.codec import encode
 from kron.core.errors import KronError, UnknownTimer
-from kron.core.events import Event, TailCut
 from kron.core.ids import run_id_number, run_id_text
-from kron.core.machine import Machine
-from kron.core.model import Now
-from kron.core.views import HistoryRow, TimerStatus, by_next_run, history, timer_status
-from kron.runtime.recovery import fold, recover
-from kron.storage.file import FileLog
-from kron.storage.log import Torn
+from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
+from kron.runtime.history import past
+from kron.runtime.recovery import begin, fold
+from kron.server.offline import Idle, opened, wall_now
 from kron.storage.reader import LogReader
 
 COMMANDS: dict[str, Callable[[str], c.Command]] = {
@@ -40,11 +35,10 @@ class Files:
 
     def __init__(self, data_dir: str) -> None:
         self._data_dir = data_dir
-        self._machine = Machine()
-        reader = LogReader(data_dir)
+        self._reader = reader = LogReader(data_dir)
         self._log_id = reader.log_id
-        for record in reader:
-            fold(self._machine, [record])
+        self._machine = begin(reader).machine
+        fold(self._machine, reader.records_after(self._machine.state.index))
 
     def timers(self) -> list[TimerStatus]:
         """See Source."""
@@ -57,7 +51,7 @@ class Files:
 
     def history(self, name: str, limit: int) -> list[HistoryRow]:
         """See Source."""
-        return history(self._machine.state, name, limit, self._log_id)
+        return past(self._machine.state, self._reader, name, limit).rows()
 
     def act(self, verb: str, name: str) -> dict[str, Any]:
         """See Source. It takes effect at the next start; DataDirLocked if that has just come."""
@@ -83,51 +77,28 @@ class Files:
     def _status(self, name: str) -> TimerStatus:
         state = self._machine.state
         timer = state.timers[name]
-        fn_name = timer.definition.fn_name or None
-        return timer_status(state, timer, _now(), self._log_id, is_live=False, fn_name=fn_name)
+        fn_name = timer.definition.terms.fn_name or None
+        return timer_status(state, timer, wall_now(), self._log_id, is_live=False, fn_name=fn_name)
 
 
 async def _append(data_dir: str, command: c.Command) -> Any:
     """Take the lock, fold the log, append what the command decides, leave."""
-    log = FileLog(data_dir)
-    torn = await log.open()
-    try:
-        machine = await recover(log)
-        if torn is not None:
-            await _note_cut(log, machine, torn)
-        return await _carry_out(log, machine, command)
-    finally:
-        await log.close()
+    async with opened(data_dir) as idle:
+        return await _carry_out(idle, command)
 
 
-async def _note_cut(log: FileLog, machine: Machine, torn: Torn) -> None:
-    cut: list[Event] = [TailCut(_now().wall_us, *torn)]
-    index = machine.state.index + 1
-    await log.append(index, encode(cut, _log_time_us(machine)))
-    machine.replay(index, cut)
-
-
-async def _carry_out(log: FileLog, machine: Machine, command: c.Command) -> Any:
+async def _carry_out(idle: Idle, command: c.Command) -> Any:
     inbox = deque([command])
     value: Any = None
     is_full = True
     while is_full:
-        step = machine.step(inbox, _now())
+        step = idle.machine.step(inbox, wall_now())
         if step.events:
-            await log.append(step.record, encode(step.events, _log_time_us(machine)))
-        machine.confirm()
+            await idle.append(step.record, step.events)
+        idle.machine.confirm()
         for answer in step.answers:
             value = answer.value
         is_full = step.is_full
     if isinstance(value, KronError):
         raise value
     return value
-
-
-def _now() -> Now:
-    """The wall clock; no elapsed time passes for a machine that nobody carries out."""
-    return Now(time.time_ns() // 1000, 0)
-
-
-def _log_time_us(machine: Machine) -> int:
-    return max(machine.state.log_time_us, _now().wall_us)

@@ -11,6 +11,7 @@ import httpx2
 
 from kron.core.errors import KronError, ScheduleError, StorageError, UnknownTimer
 from kron.core.views import HistoryRow, TimerStatus
+from kron.runtime.compaction import CompactReport
 from kron.server.address import SOCKET_NAME, reachable
 from kron.server.facts import RuntimeFacts
 from kron.server.holder import find_holder
@@ -20,6 +21,7 @@ from kron.storage.datadir import DataDir
 from .source import no_door
 
 ANSWER_SECONDS = 10.0
+COMPACT_SECONDS = 3600.0
 _ERRORS: dict[int, type[KronError]] = {400: ScheduleError, 404: UnknownTimer}
 
 
@@ -63,6 +65,11 @@ class Remote:
         """See Live."""
         answer = self._call("POST", "/v1/runtime/shutdown", {"timeout": timeout})
         return cast(dict[str, Any], answer)
+
+    def compact(self) -> CompactReport:
+        """See Live."""
+        patient = Remote(self._place, COMPACT_SECONDS)
+        return cast(CompactReport, patient._call("POST", "/v1/runtime/compact"))
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One request. If the connection breaks it is sent once more: its id keeps it from having

@@ -10,6 +10,7 @@ import typer
 from kron.core.errors import StorageError
 from kron.server.holder import find_holder
 from kron.storage.datadir import DataDir
+from kron.storage.lock import last_word
 
 from .screen import Options, fail, show, show_json
 from .source import Live, find_live
@@ -58,7 +59,9 @@ def shutdown(
 def _live(options: Options) -> Live:
     live = find_live(options.data_dir)
     if live is None:
-        raise StorageError(f"no runtime is alive in {options.data_dir}")
+        word = last_word(DataDir(options.data_dir, read_only=True))
+        why = "" if word is None else f": {word.sentence()}"
+        raise StorageError(f"no runtime is alive in {options.data_dir}{why}")
     return live
 
 

@@ -13,6 +13,7 @@ from kron.storage.datadir import DataDir
 
 if TYPE_CHECKING:
     from kron.core.views import HistoryRow, TimerStatus
+    from kron.runtime.compaction import CompactReport
     from kron.server.facts import RuntimeFacts
 
 DOOR_SECONDS = 2.0
@@ -49,6 +50,9 @@ class Live(Source, Protocol):
 
     def shutdown(self, timeout: float) -> dict[str, Any]:
         """Ask it to stop; returns at once."""
+
+    def compact(self) -> CompactReport:
+        """Have the log compacted; returns when the snapshot is durable. Raises KronError."""
 
 
 class NoDoor(StorageError):

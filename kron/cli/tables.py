@@ -6,13 +6,10 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import orjson
-from rich.console import Group
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from kron.core.views import HistoryRow, TimerStatus
-from kron.server.checkup import DoctorReport
 from kron.server.facts import RuntimeFacts
 
 from . import words
@@ -95,23 +92,10 @@ def history_table(rows: list[HistoryRow], zone: tzinfo | None, *, is_wide: bool)
     return table
 
 
-def doctor_block(report: DoctorReport) -> Group:
-    """The checks, a line or more each, and the verdict."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for check in report["checks"]:
-        mark = Text("ok", "green") if check["ok"] else Text("WRONG", "bold red")
-        table.add_row(mark, Text(check["check"]), _text(check["detail"]))
-    wrong = sum(not check["ok"] for check in report["checks"])
-    verdict = "1 check failed" if wrong == 1 else f"{wrong} checks failed"
-    title = Text("data dir ").append(words.clean(report["data_dir"]), "bold")
-    end = Text(verdict, "bold red") if wrong else Text("all is well", "green")
-    return Group(title, Padding(table, (0, 0, 0, 2)), end)
-
-
 def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
     """The living process."""
     now = datetime.now(UTC)
-    failure = facts["failure"]
+    failure, problem = facts["failure"], facts["compaction_problem"]
     rows: list[tuple[str, Text | None]] = [
         ("process", _text(str(facts["pid"]), "bold")),
         ("version", _text(facts["version"])),
@@ -121,11 +105,23 @@ def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
         ("open runs", _text(f"{facts['open_runs']:,}")),
         ("records", _text(f"{facts['records']:,}")),
         ("failure", _text(failure, "red") if failure else None),
+        ("log", _text(_log(facts, zone))),
+        ("compaction", _text(problem, "red") if problem else None),
         ("loop", _text(f"{facts['loop']} in thread {facts['thread']}")),
         ("boot", _text(facts["boot"])),
-        ("log", _text(facts["log_id"])),
+        ("log id", _text(facts["log_id"])),
     ]
     return _block(rows)
+
+
+def _log(facts: RuntimeFacts, zone: tzinfo | None) -> str:
+    """How long a start would read."""
+    text = f"{facts['log_bytes']:,} bytes"
+    if facts["snapshot_record"] is None:
+        return text
+    at = facts["compacted_at"]
+    when = "" if at is None else f", {words.moment(at, zone)}"
+    return f"{text} since the snapshot of record {facts['snapshot_record']:,}{when}"
 
 
 # -- cells -----------------------------------------------------------------------------------

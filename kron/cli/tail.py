@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kron.core.codec import decode
-from kron.core.errors import LogCorrupt, StorageError
+from kron.core.errors import StorageError
 from kron.core.events import POSITIONS, TAGS, Event, Unknown
 from kron.core.ids import run_id_text
 from kron.core.instants import text
@@ -17,7 +18,7 @@ from kron.core.model import Definition
 from kron.core.views import schedule_text
 from kron.storage.datadir import DataDir
 from kron.storage.reader import LogReader
-from kron.storage.recovery import LOG_NAME, scan_of
+from kron.storage.segments import LOG_NAME
 
 from .words import clean, log_moment, moment, moment_ms, took
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 LOOK_SECONDS = 0.1
+LOOKS = 20
+"""How often a file that is not there is looked for: two seconds."""
 FINAL = {"RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED"}
 RUN_FIELDS = {"run", "by_run"}
 _HEAD = {"record", "time", "event", "timer"}
@@ -70,40 +73,50 @@ class LogTail:
     """The events of a data directory's log. Creates nothing; raises as LogReader does."""
 
     def __init__(self, data_dir: str) -> None:
-        self._log_id = LogReader(data_dir).log_id
+        self._reader = LogReader(data_dir)
+        self._log_id = self._reader.log_id
         self._dir = DataDir(data_dir, read_only=True)
-        self._place: tuple[int, int] | None = None
-        self._seen_bytes = 0
+        self._index = self._reader.base
+        self._seen: object = None
         self._scheduled_us: dict[int, int] = {}
 
+    def latest(self, count: int) -> list[Entry]:
+        """The latest events, oldest first; `read` goes on behind them. Only as many of the log's
+        files are read as that takes, the newest first."""
+        found: deque[Entry] = deque()
+        for segment in reversed(self._reader.files):
+            self._index = max(segment.base, self._reader.base)
+            found = deque(self.read(), count)
+            if len(found) == count:
+                break
+        return list(found)
+
     def read(self) -> Iterator[Entry]:
-        """The events since the last read; from the beginning the first time."""
-        try:
-            fd = self._dir.open_file(LOG_NAME, os.O_RDONLY)
-        except OSError as exc:
-            raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
-        try:
-            scan = scan_of(self._dir, fd)
-            header = scan.header()
-            if header.log_id != self._log_id or (self._place and scan.end < self._place[1]):
-                raise LogCorrupt(f"{self._dir.show(LOG_NAME)} was replaced while it was read")
-            if self._place is not None:
-                scan.start_at(self._log_id, *self._place)
-            for record in scan.records():
-                self._place = (scan.index, scan.offset)
-                yield from self._entries(record.index, record.payload)
-            self._seen_bytes = scan.end
-        finally:
-            self._dir.disk.close(fd)
+        """The events since the last read; all that are kept, the first time."""
+        self._seen = self._look()
+        for record in self._reader.records_after(self._index):
+            yield from self._entries(record.index, record.payload)
+            self._index = record.index
 
     def wait(self) -> None:
-        """Until the log has grown (or shrunk: a torn tail was cut)."""
+        """Until the log has changed: it has grown, or a torn tail was cut, or it was sealed."""
+        while self._look() == self._seen:
+            time.sleep(LOOK_SECONDS)
+
+    def _look(self) -> tuple[int, int]:
         path = self._dir.path_of(LOG_NAME)
-        try:
-            while os.stat(path).st_size == self._seen_bytes:
+        for patience in range(LOOKS):
+            try:
+                state = os.stat(path)
+            except FileNotFoundError:  # between two files, or the directory is gone
+                if patience == LOOKS - 1:
+                    raise StorageError(f"{self._dir.show(LOG_NAME)} is gone") from None
                 time.sleep(LOOK_SECONDS)
-        except OSError as exc:
-            raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
+            except OSError as exc:
+                raise StorageError(f"{self._dir.show(LOG_NAME)}: {exc.strerror}") from exc
+            else:
+                break
+        return state.st_ino, state.st_size
 
     def _entries(self, index: int, payload: bytes) -> Iterator[Entry]:
         header, events = decode(payload, index)
@@ -128,20 +141,30 @@ class LogTail:
 
     def _remember(self, tag: str, values: dict[str, Any]) -> None:
         """A run's id as people see it holds its nominal moment, which not every event carries."""
-        if tag == "RUN_DUE":
+        if "scheduled_us" in values and "run" in values:
             self._scheduled_us[values["run"]] = values["scheduled_us"]
 
     def _field(self, name: str, value: Any) -> tuple[str, Any]:
         if isinstance(value, Definition):
             return "definition", {"schedule": schedule_text(value), **value.to_json()}
         if name in RUN_FIELDS:
-            scheduled_us = self._scheduled_us.get(value)
-            return name, scheduled_us and run_id_text(value, scheduled_us, self._log_id)
+            return name, value and self._run_id(value)
         if name in ("took_us", "delta_us"):
             return name[:-3] + "_ms", value / 1000
         if name.endswith("_us"):
             return name[:-3], text(value)
         return name, value
+
+    def _run_id(self, run: int) -> str | None:
+        """None if its RUN_DUE is in a part of the log that was let go."""
+        if run not in self._scheduled_us:
+            index, position = divmod(run, POSITIONS)
+            if index <= self._reader.base:
+                return None
+            record = next(self._reader.records_after(index - 1))
+            due = decode(record.payload, index).events[position]
+            self._scheduled_us[run] = getattr(due, "scheduled_us", 0)
+        return run_id_text(run, self._scheduled_us[run], self._log_id)
 
 
 def _word(key: str, value: Any, now: datetime, zone: tzinfo | None) -> str:

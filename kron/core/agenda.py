@@ -6,8 +6,8 @@ in the log: it is made again from the state, in any order, as often as wanted.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 from .deadlines import Deadlines
 from .model import ONE_SHOT_KINDS, Mark, Overlap, RunState
@@ -32,7 +32,8 @@ class Agenda:
         self.keep_finished_us = KEEP_FINISHED_US
         self.now_us = 0
         self._state = state
-        self._finished: OrderedDict[int, Timer] = OrderedDict()
+        self._finished: dict[int, tuple[int, Timer]] = {}
+        self._ends: list[tuple[int, int]] = []  # a heap that forgets lazily
 
     # -- what comes next ---------------------------------------------------------------------
 
@@ -48,24 +49,27 @@ class Agenda:
         go_us = self._next_to_go()
         if go_us is None or go_us > self.now_us:
             return None
-        return self._finished.popitem(last=False)[1]
+        _, id_ = heappop(self._ends)
+        return self._finished.pop(id_)[1]
 
     def _next_to_go(self) -> int | None:
-        """The first finished one first. Nothing goes within a minute of its end: a late `at=` that
-        is scheduled again would fire again."""
-        if not self._finished:
+        """The one that ended first. Nothing goes within a minute of its end: a late `at=` that is
+        scheduled again would fire again."""
+        ends, finished = self._ends, self._finished
+        while ends and finished.get(ends[0][1], (None,))[0] != ends[0][0]:
+            heappop(ends)
+        if not ends:
             return None
-        timer = next(iter(self._finished.values()))
-        keep_us = 0 if len(self._finished) > FINISHED_KEPT else self.keep_finished_us
-        return timer.finished_us - self._state.shift_us + max(keep_us, PAST_GRACE_US)
+        keep_us = 0 if len(finished) > FINISHED_KEPT else self.keep_finished_us
+        return ends[0][0] - self._state.shift_us + max(keep_us, PAST_GRACE_US)
 
     # -- deadlines follow from the state -----------------------------------------------------
 
     def arm_finished(self) -> None:
-        """All finished one-shots there are, in the order of their ends."""
-        over = [timer for timer in self._state.timers.values() if timer.is_finished]
-        for timer in sorted(over, key=lambda timer: timer.finished_us):
-            self._finished[timer.id] = timer
+        """All finished one-shots there are."""
+        for timer in self._state.timers.values():
+            if timer.is_finished:
+                self._note_finished(timer)
 
     def arm_all(self, things: Iterable[Thing]) -> None:
         """Each of them."""
@@ -118,7 +122,10 @@ class Agenda:
         return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
 
     def _note_finished(self, timer: Timer) -> None:
-        if timer.next_us is None and not timer.open and timer.mark is not _REMOVED:
-            self._finished[timer.id] = timer
-        else:
+        if timer.next_us is not None or timer.open or timer.mark is _REMOVED:
             self._finished.pop(timer.id, None)
+            return
+        end = (timer.finished_us, timer)
+        if self._finished.get(timer.id) != end:
+            self._finished[timer.id] = end
+            heappush(self._ends, (timer.finished_us, timer.id))

@@ -25,6 +25,8 @@ from .things import NO_RUNS, Image, Run, Tally, Thing, Timer, image_of
 FORMAT = 1
 SLICE = 250
 """Things a part holds: about a millisecond of work."""
+PART_BYTES = 512_000
+"""What a part may take; only one that is a single thing is longer, and no thing is over 512 kB."""
 _HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
 
 _MARKS = {mark.value: mark for mark in Mark}
@@ -112,11 +114,12 @@ def restore(parts: Iterable[bytes]) -> State:
             for row in rows:
                 load(row)
             counts[name] = counts.get(name, 0) + len(rows)
-        state.__dict__.update({field: head[field] for field in _HEAD})
+        wanted = {name: head[name] for name in ("timers", "runs")}
+        state.__dict__.update({field: int(head[field]) for field in _HEAD})
     except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as exc:
         raise LogCorrupt(f"the snapshot does not fit together: {exc!r}") from exc
-    if any(counts[name] != head[name] for name in ("timers", "runs")):
-        raise LogCorrupt(f"the snapshot has {counts}, but its head says {head}")
+    if any(counts[name] != wanted[name] for name in wanted):
+        raise LogCorrupt(f"the snapshot has {counts}, but its head says {wanted}")
     state.ring_floor = (state.index + 1) * POSITIONS - 1
     return state
 
@@ -205,7 +208,18 @@ def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
 def _in_parts(name: str, rows: Iterable[T], size: int) -> Iterator[bytes]:
     rows = iter(rows)
     while part := list(islice(rows, size)):
-        yield orjson.dumps({name: part}, definition_json, orjson.OPT_PASSTHROUGH_DATACLASS)
+        yield from _encoded(name, part)
+
+
+def _encoded(name: str, rows: list[T]) -> Iterator[bytes]:
+    """As one part; as more, where definitions and errors are so large that it would be too long."""
+    part = orjson.dumps({name: rows}, definition_json, orjson.OPT_PASSTHROUGH_DATACLASS)
+    if len(part) <= PART_BYTES or len(rows) == 1:
+        yield part
+        return
+    middle = len(rows) // 2
+    yield from _encoded(name, rows[:middle])
+    yield from _encoded(name, rows[middle:])
 
 
 def _last_id(things: list[Any]) -> int:

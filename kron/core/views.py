@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from .apply import DAY_US
 from .duration import format_duration
-from .errors import ScheduleError, UnknownTimer
+from .errors import ScheduleError
 from .ids import run_id_text
 from .instants import text
 from .model import Definition, Kind, Now, RunState
@@ -206,13 +206,21 @@ def by_next_run(timers: Iterable[TimerStatus]) -> list[TimerStatus]:
     return sorted(timers, key=lambda t: (t["next_run_at"] is None, t["next_run_at"] or "", t["id"]))
 
 
-def history(state: State, name: str | None, limit: int, log_id: str) -> list[HistoryRow]:
-    """The latest `limit` rows, of one timer or of all, newest first; UnknownTimer if there is
-    neither a timer nor a row of that name, ScheduleError for a limit that is no number."""
+class Recent(NamedTuple):
+    """What the state knows of history: rows, newest first, and all of them over `floor`; whether
+    there is a timer of the name (or none was asked for)."""
+
+    rows: list[Row]
+    floor: int
+    is_known: bool
+
+
+def recent(state: State, name: str | None, limit: int) -> Recent:
+    """The latest rows, at most `limit`, of one timer or of all; ScheduleError for a limit that is
+    no number."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ScheduleError(f"limit={limit!r} must be a whole number from 1 on.")
     rows = (row_of(*each) for each in state.confirmed_rows() if name in (None, each[1].timer))
-    found = [history_row(row, log_id) for row in islice(rows, limit) if row is not None]
-    if name is not None and not found and state.confirmed_timer(name) is None:
-        raise UnknownTimer(f"there is no timer named {name!r}.")
-    return found
+    found = [row for row in islice(rows, limit) if row is not None]
+    is_known = name is None or state.confirmed_timer(name) is not None
+    return Recent(found, state.ring_floor, is_known)

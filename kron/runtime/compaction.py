@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from concurrent.futures import Future
 from contextlib import closing
 from typing import NamedTuple, TypedDict
 
@@ -69,8 +70,9 @@ class Compaction:
                 await self.compact()
             except KronStopped:
                 return
-            except StorageError as exc:
-                logger.error("the log could not be compacted: %s", exc)
+            except Exception as exc:  # it is not vital; it is shown, and tried again later
+                is_known = isinstance(exc, StorageError)
+                logger.error("the log could not be compacted: %s", exc, exc_info=not is_known)
             self._expect()
 
     async def compact(self) -> CompactReport:
@@ -78,15 +80,22 @@ class Compaction:
         engine has stopped (LogFailed)."""
         async with self._one:
             try:
-                cut = await asyncio.wrap_future(self._engine.between_steps(self._begin))
-                file = await write_snapshot(self._engine.log, cut)
+                file = await write_snapshot(self._engine.log, await self._cut())
                 removed = await self._engine.log.trim(*self._retention)
-            except StorageError as exc:
-                self.problem = str(exc)
+            except Exception as exc:
+                self.problem = str(exc) or repr(exc)
                 raise
         self.problem, self.last_at = None, text(self._engine.clock.now().wall_us)
         names = [os.path.basename(name) for name in removed]
         return CompactReport(record=file.index, snapshot_bytes=file.size_bytes, removed=names)
+
+    async def _cut(self) -> Cut:
+        beginning = self._engine.between_steps(self._begin)
+        try:
+            return await asyncio.wrap_future(beginning)
+        except asyncio.CancelledError:  # nobody wants it any more
+            beginning.add_done_callback(_close)
+            raise
 
     async def _begin(self) -> Cut:
         await self._engine.log.rotate()
@@ -108,10 +117,17 @@ async def write_snapshot(log: Log, cut: Cut) -> SnapshotFile:
         sink = await log.begin_snapshot(cut.index)
         try:
             for part in cut.parts():
+                await asyncio.sleep(0)  # here a shutdown gets through; a write is waited for
                 await sink.put(part)
+            await asyncio.sleep(0)
             return await sink.commit()
         finally:
             await sink.discard()
+
+
+def _close(beginning: Future[Cut]) -> None:
+    if not beginning.cancelled() and beginning.exception() is None:
+        beginning.result().close()
 
 
 async def compact_idle(log: Log, machine: Machine, retention: Retention) -> CompactReport:

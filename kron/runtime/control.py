@@ -24,6 +24,7 @@ from .context import CURRENT
 from .engine import Engine
 from .host import Host
 from .program import refuse_platform, run_in_thread
+from .reading import Reading
 from .registry import Registration
 from .stopping import ShutdownReport, StopRequest, empty_report
 
@@ -188,19 +189,19 @@ class Control:
         engine = await self.aengine(verb)
         return await asyncio.wrap_future(engine.submit(command, registration))
 
-    def ask(self, question: Callable[[Engine], T], verb: str) -> T:
+    def ask(self, question: Callable[[Reading], T], verb: str) -> T:
         """Ask the last confirmed state; on the loop's own thread it is answered directly."""
         engine = self.engine(verb)
         if engine.thread == threading.get_ident():
-            return question(engine)
-        return engine.ask(partial(question, engine)).result()
+            return question(engine.reading)
+        return engine.ask(partial(question, engine.reading)).result()
 
-    async def aask(self, question: Callable[[Engine], T], verb: str) -> T:
+    async def aask(self, question: Callable[[Reading], T], verb: str) -> T:
         """As `ask`, from any running loop."""
         engine = await self.aengine(verb)
         if engine.loop is asyncio.get_running_loop():
-            return question(engine)
-        return await asyncio.wrap_future(engine.ask(partial(question, engine)))
+            return question(engine.reading)
+        return await asyncio.wrap_future(engine.ask(partial(question, engine.reading)))
 
 
 def _engine_of(host: Host, verb: str) -> Engine:

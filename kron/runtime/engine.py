@@ -7,7 +7,6 @@ goes into the next one: group commit follows from the shape of the loop, not fro
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
 import sys
 import threading
@@ -24,12 +23,11 @@ from kron.core.errors import KronError, KronStopped, LogFailed, StorageError
 from kron.core.machine import Machine, Step
 from kron.core.model import Reason, RunState
 from kron.core.state import is_under_way
-from kron.core.things import Timer
-from kron.core.views import HistoryRow, TimerStatus, by_next_run, history, timer_status
 from kron.storage.log import Log
 
 from .clock import Clock
 from .context import Job
+from .reading import Reading
 from .registry import Registration, registered
 from .tasks import Tasks
 from .threads import Threads
@@ -56,6 +54,7 @@ class Engine:
         self.machine = machine
         self.log = log
         self.clock = clock
+        self.reading = Reading(machine, log, clock)
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self.failure: BaseException | None = None
@@ -171,7 +170,7 @@ class Engine:
             self._tell_watchers()
         while self._errands:
             await self._run_errand(*self._errands.popleft())
-        if not step.is_full and not self.is_over:
+        if not (step.is_full or self._backlog or self.is_over):
             await self._sleep()
         elif not step.events:
             await self._yield()
@@ -329,38 +328,6 @@ class Engine:
         except RuntimeError:
             future.set_exception(self.stopped_error())
         return future
-
-    def status(self, name: str) -> TimerStatus | None:
-        """The timer of that name as a dict."""
-        timer = self.machine.state.confirmed_timer(name)
-        return None if timer is None else self._status(timer)
-
-    def list(self) -> builtins.list[TimerStatus]:
-        """All timers as dicts, by next run."""
-        return by_next_run(self._status(each) for each in self.machine.state.confirmed_timers())
-
-    def history(self, name: str | None, limit: int) -> builtins.list[HistoryRow]:
-        """The latest rows of history, newest first."""
-        return history(self.machine.state, name, limit, self.log.log_id)
-
-    def next_one_shot(self) -> tuple[str, float] | None:
-        """The one-shot that is to fire next, and in how many seconds."""
-        now_us = self.clock.now().wall_us
-        state = self.machine.state
-        coming = [
-            (state.to_wall(timer, timer.next_us), timer.name)
-            for timer in state.confirmed_timers()
-            if timer.definition.is_one_shot and timer.next_us is not None
-        ]
-        if not coming:
-            return None
-        next_us, name = min(coming)
-        return name, max(next_us - now_us, 0) / 1_000_000
-
-    def _status(self, timer: Timer) -> TimerStatus:
-        fn_name = timer.target.name if timer.target else timer.definition.terms.fn_name or None
-        now, log_id = self.machine.now, self.log.log_id
-        return timer_status(self.machine.state, timer, now, log_id, is_live=True, fn_name=fn_name)
 
     @property
     def is_asleep(self) -> bool:

@@ -14,6 +14,7 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from kron.storage.blocking import in_thread
 from kron.storage.log import Log
 
 from .clock import Clock
-from .collector import give_back, set_apart
+from .collector import LARGE, give_back, paused, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
 from .recovery import recover
@@ -83,6 +84,7 @@ class Host:
         self.door: Door | None = None
         self._requests: list[StopRequest] = []
         self._was_signalled = self._is_apart = False
+        self._no_collections = ExitStack()
         self._word: asyncio.Event
 
     # -- from any thread ---------------------------------------------------------------------
@@ -166,9 +168,12 @@ class Host:
     async def _live(self, engine: Engine, compaction: Compaction, start: c.Start) -> None:
         async with create_task_group() as group:
             group.start_soon(self._run_engine, engine)
-            group.start_soon(self._beside, engine, compaction.run, "the log is not compacted")
+            compact = partial(self._compact, compaction)
+            group.start_soon(self._beside, engine, compact, "the log is not compacted")
             durable = engine.submit(start)
             if self._registrations:
+                if len(self._registrations) >= LARGE:
+                    self._no_collections.enter_context(paused())
                 durable = engine.register(self._registrations)
                 self._registrations = []
             durable.add_done_callback(lambda done: self._say_started(engine, done))
@@ -179,6 +184,7 @@ class Host:
             group.cancel_scope.cancel()
 
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
+        self._no_collections.close()
         if durable.exception() is None:
             self._is_apart = set_apart(len(engine.machine.state.timers))
             self.started.set_result(engine)
@@ -188,6 +194,11 @@ class Host:
             await engine.run()
         finally:
             self._word.set()
+
+    async def _compact(self, compaction: Compaction) -> None:
+        """From the start on: what a start registers is compacted once, at its end."""
+        await asyncio.wait({asyncio.shield(asyncio.wrap_future(self.started))})
+        await compaction.run()
 
     async def _beside(
         self, engine: Engine, part: Callable[[], Awaitable[None]], without: str
@@ -228,6 +239,7 @@ class Host:
         except BaseException as exc:
             self.log.abandon()
             logger.error("closing the log: %s", exc)
+        self._no_collections.close()
         if self._is_apart:
             give_back()
         self.over.set_result(None)

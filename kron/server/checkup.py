@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TypedDict
+from contextlib import suppress
+from typing import NamedTuple, TypedDict
 
-from kron.core.errors import StorageError
-from kron.core.machine import Machine
-from kron.runtime.recovery import fold
+from kron.core.errors import StorageError, UnsafeDataDir
 from kron.storage.datadir import DataDir
-from kron.storage.reader import LogReader
+from kron.storage.lock import last_word
+from kron.storage.segments import LOG_NAME, NEXT_NAME
 
-from .address import SOCKET_NAME
+from . import diagnosis
+from .diagnosis import OPEN_TO_OTHERS, Finding, Problem
 from .facts import RuntimeFacts
-from .holder import find_holder
-
-OPEN_TO_OTHERS = 0o077
+from .holder import Holder, find_holder
+from .survey import Survey, survey
 
 
 class Check(TypedDict):
@@ -29,8 +29,9 @@ class Check(TypedDict):
 
 
 class LogReport(TypedDict):
-    """What a read of the whole log found. `torn_bytes` is an unfinished record at the end, which
-    the next start cuts off; `problem` names file and byte if the log cannot be used."""
+    """What a read of all files of the log found. `records` is the last one that the state can be
+    followed to; `torn_bytes` is an unfinished record at the end, which the next start cuts off;
+    `problem` names file and byte if the log cannot be used."""
 
     log_id: str | None
     size_bytes: int
@@ -42,67 +43,138 @@ class LogReport(TypedDict):
 
 
 class DoctorReport(TypedDict):
-    """`ok` is false if any check is. `runtime` is the living scheduler's own word, or None."""
+    """`ok` is false if any check is; `problems` has what is wrong, and what would be done about it
+    (and harmless things too). `runtime` is the living scheduler's own word, or None."""
 
     ok: bool
     data_dir: str
     holder_pid: int | None
     checks: list[Check]
+    problems: list[Problem]
     log: LogReport
     runtime: RuntimeFacts | None
+
+
+class _Look(NamedTuple):
+    """What was found, or the error that stopped the look."""
+
+    holder: Holder | StorageError
+    found: Survey | None
+    findings: list[Finding]
+    error: str | None
 
 
 def examine(data_dir: str) -> DoctorReport:
     """Read everything, change nothing, create nothing, raise nothing (OSErrors are findings)."""
     place = DataDir(data_dir, read_only=True)
-    log = _read(place)
+    look = _look(place)
     checks = [_directory(place)]
-    lock, pid = _lock(place)
     if os.path.lexists(place.path_of("")):
-        checks += [_files(place), lock, _log(log), _state(log)]
+        checks += [_files(place), _lock(look), _log(look), *_beginning(look), *_leftovers(place)]
+    problems = [finding.problem for finding in look.findings]
     return {
         "ok": all(check["ok"] for check in checks),
         "data_dir": data_dir,
-        "holder_pid": pid,
+        "holder_pid": look.holder.pid if isinstance(look.holder, Holder) else None,
         "checks": checks,
-        "log": log,
+        "problems": problems,
+        "log": _report(place, look),
         "runtime": None,
     }
+
+
+def diagnose(data_dir: str, *, has_lock: bool = False) -> list[Finding]:
+    """The problems of a directory, and the steps of their repair, in order. Raises nothing.
+    `has_lock` says that the caller is who has it locked."""
+    return _look(DataDir(data_dir, read_only=True), has_lock=has_lock).findings
 
 
 def with_runtime(
     report: DoctorReport, facts: RuntimeFacts | None, problem: str | None = None
 ) -> DoctorReport:
     """The report with the check of the runtime: its facts, or the problem of reaching it."""
-    if facts is None:
-        detail = problem or "none is alive"
-        check = Check(check="runtime", ok=problem is None, detail=detail)
+    wrong = _of_runtime(report["data_dir"], facts, problem)
+    if wrong:
+        check = _bad("runtime", "; ".join(each["what"] for each in wrong))
+    elif facts is None:
+        check = _good("runtime", "none is alive")
     else:
-        answers = f"process {facts['pid']} answers (Kron {facts['version']})"
-        detail = f"process {facts['pid']}: {facts['failure']}" if facts["failure"] else answers
-        check = Check(check="runtime", ok=facts["failure"] is None, detail=detail)
+        check = _good("runtime", f"process {facts['pid']} answers (Kron {facts['version']})")
     checks = [*report["checks"], check]
     ok = all(each["ok"] for each in checks)
-    return {**report, "ok": ok, "checks": checks, "runtime": facts}
+    problems = [*report["problems"], *wrong]
+    return {**report, "ok": ok, "checks": checks, "problems": problems, "runtime": facts}
 
 
-def _read(place: DataDir) -> LogReport:
-    report = LogReport(
-        log_id=None, size_bytes=0, records=0, torn_bytes=0, timers=0, open_runs=0, problem=None
-    )
-    machine = Machine()
+def _look(place: DataDir, *, has_lock: bool = False) -> _Look:
     try:
-        reader = LogReader(place.shown)
-        report["log_id"] = reader.log_id
-        report["size_bytes"] = os.stat(place.path_of("kron.aof")).st_size
-        for record in reader:
-            fold(machine, [record])
-        report["torn_bytes"] = reader.torn_bytes
+        holder: Holder | StorageError = find_holder(place)
+    except StorageError as exc:
+        holder = exc
+    found: list[Finding] = []
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = diagnosis.open_files(place)
+        seen = survey(place)
+    except FileNotFoundError:
+        return _Look(holder, None, found, f"no Kron data in {place.shown}")
     except (StorageError, OSError) as exc:
-        report["problem"] = str(exc)
-    report["records"] = machine.state.index
-    report["timers"], report["open_runs"] = len(machine.state.timers), len(machine.state.runs)
-    return report
+        # Not ours to judge (another program's, a newer Kron's), or not to be read: hands off.
+        if not (isinstance(exc, UnsafeDataDir) and diagnosis.is_open_to_all(place)):
+            found = [diagnosis.unusable(exc, place)]
+        return _Look(holder, None, found, str(exc))
+    if has_lock or (isinstance(holder, Holder) and not holder.is_held):
+        found += diagnosis.leftovers(place, is_between=seen.is_between)
+    wrong = diagnosis.findings(place, seen)
+    error = next((_in_short(each) for each in wrong if not each.problem["harmless"]), None)
+    return _Look(holder, seen, [*found, *wrong], error)
+
+
+def _in_short(finding: Finding) -> str:
+    return f"{finding.problem['where']}: {finding.problem['what']}"
+
+
+def _report(place: DataDir, look: _Look) -> LogReport:
+    found = look.found
+    size_bytes = 0
+    with suppress(OSError):
+        size_bytes = os.stat(place.path_of(LOG_NAME)).st_size
+    state = None if found is None else found.machine.state
+    return {
+        "log_id": found.log_id if found else None,
+        "size_bytes": size_bytes,
+        "records": state.index if state else 0,
+        "torn_bytes": found.torn_bytes if found else 0,
+        "timers": len(state.timers) if state else 0,
+        "open_runs": len(state.runs) if state else 0,
+        "problem": look.error,
+    }
+
+
+def _of_runtime(data_dir: str, facts: RuntimeFacts | None, problem: str | None) -> list[Problem]:
+    """What is wrong with the process that runs the timers, or that did."""
+    what = problem or _stopped(data_dir, facts)
+    meaning = "no timer runs until the program is started again"
+    if problem is not None:
+        meaning = "whether its timers run cannot be said"
+    if facts is not None and facts["failure"]:
+        what = f"process {facts['pid']} takes nothing more: {facts['failure']}"
+    elif facts is not None and facts["compaction_problem"]:
+        what = f"the last compaction failed: {facts['compaction_problem']}"
+        meaning = "nothing is lost, but the log grows; it is tried again when it has grown more"
+    if what is None:
+        return []
+    remedy = diagnosis.problem_of(what, data_dir, meaning, None)
+    return [remedy]
+
+
+def _stopped(data_dir: str, facts: RuntimeFacts | None) -> str | None:
+    """The last word of a scheduler that failed, as long as no other has started since."""
+    word = None
+    if facts is None:
+        with suppress(StorageError, OSError):
+            word = last_word(DataDir(data_dir, read_only=True))
+    return None if word is None else word.sentence()
 
 
 def _directory(place: DataDir) -> Check:
@@ -125,7 +197,7 @@ def _files(place: DataDir) -> Check:
     """Every file in the directory is private, and what it should be."""
     try:
         names = sorted(os.listdir(place.path_of("")))
-        wrong = [name for name in names if _is_open(place, name)]
+        wrong = [name for name in names if diagnosis.is_open(place, name)]
     except (StorageError, OSError) as exc:
         return _bad("files", str(exc))
     if wrong:
@@ -134,38 +206,73 @@ def _files(place: DataDir) -> Check:
     return _good("files", f"{len(names)}, all private")
 
 
-def _is_open(place: DataDir, name: str) -> bool:
-    state = os.lstat(place.path_of(name))
-    if not stat.S_ISREG(state.st_mode) and name != SOCKET_NAME:
-        return False
-    return name.startswith("kron.") and bool(state.st_mode & OPEN_TO_OTHERS)
+def _lock(look: _Look) -> Check:
+    if isinstance(look.holder, StorageError):
+        return _bad("lock", str(look.holder))
+    is_held, pid = look.holder
+    who = "another process" if pid is None else f"process {pid}"
+    if is_held:
+        return _good("lock", f"held by {who}, which is alive")
+    return _good("lock", f"free; the last holder was {who}" if pid else "free")
 
 
-def _log(log: LogReport) -> Check:
-    if log["problem"] is not None:
-        return _bad("log", log["problem"])
-    text = f"{log['records']:,} records, {log['size_bytes']:,} bytes, readable to the end"
-    if log["torn_bytes"]:
-        text += f"; an unfinished record of {log['torn_bytes']} bytes, cut at the next start"
+def _log(look: _Look) -> Check:
+    found = look.found
+    if found is None:
+        return _bad("log", look.error or "")
+    wrong = [*found.history, *found.trailing, *found.unreadable]
+    if found.stop is not None or found.begins_at is None or wrong:
+        return _bad("log", look.error or "")
+    sizes = [each.size_bytes for each in found.segments if each not in found.unreachable]
+    records = found.tip - found.base
+    text = f"{records:,} records in {_files_in_words(len(sizes))}, {sum(sizes):,} bytes,"
+    text += " readable to the end"
+    if found.torn_bytes:
+        text += f"; an unfinished record of {found.torn_bytes} bytes, cut at the next start"
+    if found.is_between:
+        text += f"; {NEXT_NAME} becomes {LOG_NAME} at the next start"
     return _good("log", text)
 
 
-def _state(log: LogReport) -> Check:
-    text = f"{log['timers']:,} timers, {log['open_runs']:,} open runs"
-    if log["problem"] is not None:
-        return _bad("state", text + f" up to record {log['records']:,}")
+def _files_in_words(count: int) -> str:
+    return "one file" if count == 1 else f"{count} files"
+
+
+def _beginning(look: _Look) -> list[Check]:
+    """The snapshots and the state, as far as the files could be looked at."""
+    return [] if look.found is None else [_snapshots(look.found), _state(look.found)]
+
+
+def _snapshots(found: Survey) -> Check:
+    parts = []
+    for seen in found.snapshots:
+        whose = "of ?" if seen.record is None else f"of record {seen.record:,}"
+        how = "damaged" if seen.problem else "whole"
+        parts.append(f"{seen.name} {whose}, {how}")
+    is_fine = all(not seen.problem and (seen.record or 0) <= found.end for seen in found.snapshots)
+    if not parts:
+        return _good("snapshots", "none yet: a start reads the whole log")
+    used = f"a start uses {found.snapshot}" if found.snapshot else "a start uses none"
+    return Check(check="snapshots", ok=is_fine, detail=f"{'; '.join(parts)}; {used}")
+
+
+def _state(found: Survey) -> Check:
+    if found.begins_at is None:
+        return _bad("state", "nothing whole to begin from")
+    state = found.machine.state
+    text = f"{len(state.timers):,} timers, {len(state.runs):,} open runs"
+    if found.stop is not None:
+        return _bad("state", text + f" up to record {found.tip:,}")
     return _good("state", text)
 
 
-def _lock(place: DataDir) -> tuple[Check, int | None]:
-    try:
-        is_held, pid = find_holder(place)
-    except StorageError as exc:
-        return _bad("lock", str(exc)), None
-    who = "another process" if pid is None else f"process {pid}"
-    if is_held:
-        return _good("lock", f"held by {who}, which is alive"), pid
-    return _good("lock", f"free; the last holder was {who}" if pid else "free"), None
+def _leftovers(place: DataDir) -> list[Check]:
+    """What starts and repairs have put aside; none of it is a problem."""
+    with suppress(OSError):
+        if names := diagnosis.kept_aside(place):
+            kept = f"{', '.join(names)}: Kron does not need it, it may be deleted"
+            return [_good("put aside", kept)]
+    return []
 
 
 def _good(name: str, detail: str) -> Check:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from kron.core.errors import StorageError
 from kron.storage.datadir import DataDir
-
-LOCK_NAME = "kron.lock"
+from kron.storage.lock import LOCK_NAME, pid_in
 
 
 class Holder(NamedTuple):
@@ -32,8 +31,7 @@ def find_holder(data_dir: DataDir) -> Holder:
     except OSError as exc:
         raise StorageError(f"{data_dir.show(LOCK_NAME)}: {exc.strerror}") from exc
     try:
-        word = data_dir.disk.pread(fd, 32, 0).strip()
-        pid = int(word) if word.isdigit() else None
+        pid = pid_in(data_dir.disk.pread(fd, 32, 0))
         inode = data_dir.disk.fstat(fd).st_ino
         listed = _listed(inode)
         if listed is None:

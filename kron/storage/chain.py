@@ -48,6 +48,12 @@ class Chain:
         return self._segments[0].base
 
     @property
+    def segments(self) -> list[Segment]:
+        """The files under the names they have now, oldest first; from any thread."""
+        with self._names_in_use:
+            return self._segments
+
+    @property
     def active(self) -> Segment:
         """The file that grows."""
         return self._segments[-1]

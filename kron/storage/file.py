@@ -20,10 +20,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from kron.core.errors import Conflict, LogFailed, StorageError
+from kron.core.events import POSITIONS
+from kron.core.rows import Row
 from kron.storage.blocking import in_thread
 from kron.storage.chain import Chain
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
+from kron.storage.history import Wanted, find_rows
+from kron.storage.indexer import Indexer
 from kron.storage.lines import Header, check_payload, encode_record, seed_of
 from kron.storage.lock import DirLock
 from kron.storage.log import Record, SnapshotFile, SnapshotSink, Torn
@@ -40,6 +44,7 @@ class Parts(NamedTuple):
     writer: Writer
     chain: Chain
     snapshots: Snapshots
+    indexer: Indexer
     seed: int
 
 
@@ -125,7 +130,8 @@ class FileLog:
     async def append(self, index: int, payload: bytes) -> None:
         """See `Log.append`."""
         check_payload(payload)
-        writer, _, _, seed = self._accepting()
+        parts = self._accepting()
+        writer, seed = parts.writer, parts.seed
         if index != writer.tip + 1 or self._claimed > writer.tip:
             raise Conflict(f"index {index} is not free: {self._file} ends at {self._claimed}")
         self._claimed = index
@@ -146,7 +152,7 @@ class FileLog:
         """See `Log.begin_snapshot`. Whatever the policy, the records up to `index` are synced
         before: a snapshot never outlives them. ValueError for an index that cannot be.
         """
-        writer, _, snapshots, _ = self._accepting()
+        writer, _, snapshots, *_ = self._accepting()
         if not 0 <= index <= writer.tip:
             raise ValueError(f"no snapshot of record {index}: the log ends at {writer.tip}")
         await _settled(writer.sync())
@@ -161,8 +167,8 @@ class FileLog:
         return self._opened().snapshots.read(index)
 
     async def trim(self, keep_bytes: int, keep_s: float) -> list[str]:
-        """See `Log.trim`."""
-        _, chain, snapshots, _ = self._accepting()
+        """See `Log.trim`. Afterwards a thread makes the indexes that sealed files lack."""
+        _, chain, snapshots, indexer, _ = self._accepting()
 
         def trim() -> list[str]:
             try:
@@ -170,7 +176,18 @@ class FileLog:
             except OSError as exc:
                 raise StorageError(f"{exc.filename or self._dir.shown}: {exc.strerror}") from exc
 
-        return [self._dir.show(name) for name in await in_thread(trim)]
+        gone = await in_thread(trim)
+        indexer.begin(anew=True)
+        return [self._dir.show(name) for name in gone]
+
+    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+        """See `Log.rows_before`. A sealed file without an index is searched, and then gets one."""
+        writer, chain, _, indexer, _ = self._opened()
+        wanted = Wanted(min(id_, (writer.tip + 1) * POSITIONS), timer, limit)
+        found = find_rows(self._dir, self.log_id, wanted, lambda: chain.segments)
+        if found.unindexed:
+            indexer.begin()
+        return found.rows
 
     async def close(self) -> None:
         """See `Log.close`. Afterwards reads and appends raise."""
@@ -184,6 +201,10 @@ class FileLog:
             self._stop_changes(self._parts)
             self._parts.writer.abandon()
             self._lock.release()
+
+    def leave_word(self, why: str) -> None:
+        """See `Log.leave_word`."""
+        self._lock.leave_word(why)
 
     def _opened(self) -> Parts:
         if self._parts is None or self._is_over:
@@ -219,7 +240,9 @@ class FileLog:
         writer.on_failure = self._hear
         try:
             chain = Chain(self._dir, found.log_id, found.segments)
-            parts = Parts(writer, chain, Snapshots(self._dir, found.log_id), seed)
+            snapshots = Snapshots(self._dir, found.log_id)
+            indexer = Indexer(self._dir, found.log_id, lambda: chain.segments)
+            parts = Parts(writer, chain, snapshots, indexer, seed)
             self._hand_on(parts, found)
         except BaseException:
             writer.abandon()
@@ -241,6 +264,7 @@ class FileLog:
     def _stop_changes(self, parts: Parts) -> None:
         parts.chain.close()
         parts.snapshots.close()
+        parts.indexer.close()
 
     def _close(self) -> None:
         with self._state:
@@ -251,6 +275,7 @@ class FileLog:
         known = writer.failure
         writer.stop()
         self._stop_changes(self._parts)
+        self._parts.indexer.wait()
         self._lock.release()
         if writer.failure is not None and known is None:
             raise writer.failure

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kron.core.errors import LogFailed
+from kron.core.rows import Row
 
 
 class Record(NamedTuple):
@@ -48,8 +49,9 @@ class SnapshotSink(Protocol):
     async def commit(self) -> SnapshotFile:
         """Make it durable, and the newest one; the one before stays, older ones go.
 
-        Raises StorageError; then the snapshots are as they were, and nothing of it is left but
-        perhaps a temporary file, which the next snapshot replaces.
+        Raises StorageError; then the newest snapshot from before is still there and usable, and
+        what is left of this one is a temporary file, which the next snapshot replaces. (If only the
+        last sync failed, this one is there too.)
         """
 
     async def discard(self) -> None:
@@ -115,6 +117,11 @@ class Log(Protocol):
         in flight, so that no byte lands after the lock is free.
         """
 
+    def leave_word(self, why: str) -> None:
+        """Note beside the log why its owner stops, for who looks later; "" takes that back.
+
+        While it is open. Best effort; a write or two; raises nothing."""
+
     # -- keeping it short --------------------------------------------------------------------
 
     async def rotate(self) -> int:
@@ -145,3 +152,11 @@ class Log(Protocol):
         """Let sealed records go, oldest first: while they are more than `keep_bytes` or last
         changed more than `keep_s` seconds ago. What is above the older of the kept snapshots is
         never let go. Returns the files that went. Raises StorageError."""
+
+    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+        """The latest `limit` rows of history with an id under `id_`, of one timer or of all, newest
+        first, out of the records that are kept. Blocks: for a thread.
+
+        Reads about as many records as there are rows to give, however many others are kept.
+        Raises LogCorrupt for a damaged record on the way, other StorageErrors.
+        """

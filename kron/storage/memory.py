@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 from uuid import uuid4
 
 from kron.core.errors import Conflict, LogFailed, LogTruncated, StorageError
+from kron.core.rows import Row
+from kron.storage.history import rows_back
 from kron.storage.lines import check_payload
 from kron.storage.log import Record, SnapshotFile, Torn
 
@@ -118,6 +121,11 @@ class MemoryLog:
             gone.append(f"kron.aof.{last}")
         return gone
 
+    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+        """See `Log.rows_before`. It looks at every record: this log is small."""
+        rows = (row for record in reversed(list(self.records)) for row in rows_back(record, timer))
+        return list(islice((row for row in rows if row.id < id_), limit))
+
     async def close(self) -> None:
         """See `Log.close`."""
         self.abandon()
@@ -126,6 +134,9 @@ class MemoryLog:
         """See `Log.abandon`."""
         self._is_open = False
         self._end_sink()
+
+    def leave_word(self, why: str) -> None:
+        """See `Log.leave_word`: nobody looks into a memory that has gone."""
 
     def _refuse_if_closed(self) -> None:
         if not self._is_open:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from kron.core.errors import LogCorrupt, LogTruncated, StorageError
+from kron.core.rows import Row
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
+from kron.storage.history import LOOKS, Wanted, find_rows
 from kron.storage.lines import Header
 from kron.storage.log import Record, SnapshotFile
 from kron.storage.segments import (
@@ -23,9 +25,6 @@ from kron.storage.segments import (
     sealed_lasts,
 )
 from kron.storage.snapshot import SNAPSHOT_NAMES, kept_snapshots, newest_first, read_parts
-
-LOOKS = 10
-"""How often a directory is looked at anew, because its writer has changed names meanwhile."""
 
 
 class LogReader:
@@ -74,6 +73,15 @@ class LogReader:
         """See `Log.read_snapshot`."""
         return read_parts(self._dir, self.log_id, index)
 
+    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+        """See `Log.rows_before`; a torn tail has no rows."""
+
+        def segments() -> list[Segment]:
+            self._look()
+            return self.files
+
+        return find_rows(self._dir, self.log_id, Wanted(id_, timer, limit), segments).rows
+
     def _records(self, index: int | None) -> Iterator[Record]:
         """None = from the oldest on that is there when the first file is opened."""
         self.torn_bytes, self.problem = 0, None
@@ -108,9 +116,11 @@ class LogReader:
             )
         for segment in self.files:
             if segment.last is None or segment.last > index:
-                yield from self._records_in(segment, index)
+                yield from self.records_in(segment, index)
 
-    def _records_in(self, segment: Segment, index: int) -> Iterator[Record]:
+    def records_in(self, segment: Segment, index: int = 0) -> Iterator[Record]:
+        """The records after `index` of one of `files`. Raises LogCorrupt, OSErrors, and
+        FileNotFoundError if the writer has let it go or given it another name."""
         fd = self._dir.open_file(segment.name, os.O_RDONLY)
         try:
             scan = scan_of(self._dir, fd, segment.name)

@@ -97,7 +97,7 @@ class Scan:
 
     def _refuse_hole(self) -> None:
         """Raise unless everything behind `offset` is a tail that nobody was promised."""
-        for position, line in self._valid_behind():
+        for position, line in self.valid_behind():
             if self._is_proof(line):
                 raise LogCorrupt(
                     f"{self.file}: damaged at byte {self.offset}, where record {self.index + 1}"
@@ -111,7 +111,7 @@ class Scan:
         marker = marker_of(line)
         return marker is not None and marker.proves(self.index + 1)
 
-    def _valid_behind(self) -> Iterator[tuple[int, Record]]:
+    def valid_behind(self) -> Iterator[tuple[int, Record]]:
         """The valid lines behind `offset`, wherever they begin, and the byte of each.
 
         Windows overlap by one record, so none can hide across a border. The search begins one

@@ -94,6 +94,12 @@ def kept_snapshots(data_dir: DataDir, log_id: str) -> dict[str, SnapshotFile]:
     }
 
 
+def log_id_of(data_dir: DataDir, name: str) -> str | None:
+    """Which log the snapshot of this name is of; None if it is not there or does not say. Raises
+    as `kept_snapshots`."""
+    return {found: header.log_id for found, header, _ in _looked_at(data_dir)}.get(name)
+
+
 def check_snapshots(data_dir: DataDir, log_id: str, tip: int) -> None:
     """Raise LogCorrupt for a snapshot of another log, or of a state after the log's last record."""
     for name, header, _ in _looked_at(data_dir):

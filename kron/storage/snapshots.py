@@ -145,14 +145,14 @@ class FileSink:
     def _commit(self) -> SnapshotFile:
         self._write(self._framing.end(self._lines))
         snapshot = SnapshotFile(self._index, self._size_bytes)
-        self._step(lambda: self._dir.disk.fsync(self._fd))
-        self._step(lambda: self._owner.put_aside(self._index))
-        self._step(lambda: self._owner.take(snapshot))
-        self._step(self._owner.sync)
+        self._step(lambda: self._dir.disk.fsync(self._fd), "synced")
+        self._step(lambda: self._owner.put_aside(self._index), "given its name")
+        self._step(lambda: self._owner.take(snapshot), "given its name")
+        self._step(self._owner.sync, "synced with its directory")
         self.close("was committed")
         return snapshot
 
-    def _step(self, action: Callable[[], None]) -> None:
+    def _step(self, action: Callable[[], None], done: str = "written") -> None:
         """Make a system call, unless this has ended; its failure ends it."""
         file = self._dir.show(TEMPORARY_NAME)
         try:
@@ -163,10 +163,10 @@ class FileSink:
                     raise StorageError(f"{file} {self._ended}. Begin another snapshot.")
                 action()
         except OSError as exc:
-            self._give_up(f"could not be written ({exc.strerror})")
+            self._give_up(f"could not be {done} ({exc.strerror})")
             raise StorageError(
-                f"{file} could not be written at byte {self._size_bytes}: {exc.strerror}. Make"
-                " room, or fix the disk; the next snapshot begins anew."
+                f"{file} could not be {done} ({self._size_bytes} bytes so far): {exc.strerror}."
+                " Make room, or fix the disk; the next snapshot begins anew."
             ) from exc
 
     def _give_up(self, why: str) -> None:

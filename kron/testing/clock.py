@@ -83,7 +83,7 @@ class VirtualClock:
             while quiet < QUIET_TURNS:
                 engines = [host.engine for each in schedulers if (host := each._control.host)]
                 busy = [engine for engine in engines if engine and not engine.is_over]
-                is_working = any(engine.threads.running() for engine in busy)
+                is_working = not all(engine.threads.is_idle for engine in busy)
                 await asyncio.sleep(0.001 if is_working else 0)
                 is_quiet = not is_working and all(engine.is_asleep for engine in busy)
                 quiet = quiet + 1 if is_quiet else 0

@@ -248,7 +248,7 @@ def test_the_doctor_names_file_and_byte_of_corruption(cli: Kron) -> None:
     content[len(content) // 2] ^= 1
     log.write_bytes(content)
     text = " ".join(cli("doctor", code=1).stdout.split())
-    assert re.search(r"WRONG log \S.*kron\.aof: damaged at byte \d+", text)
+    assert re.search(r"WRONG log \S.*kron\.aof, byte [\d,]+, record \d+", text)
     assert "failed" in text
     assert re.match(r"kron: \S+kron\.aof: damaged at byte \d+", cli("job", "list", code=1).stderr)
 

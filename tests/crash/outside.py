@@ -27,11 +27,18 @@ class Outside:
         self.problems = []
         self.shots = {}
         self.settled = 0
-        self.ran = [line for line in self.lines if line["what"] == "ran"]
+        self.ran = self.of("ran")
+        self.began_from_snapshots = 0
+        self.interrupted_compactions = 0
         self._states = defaultdict(lambda: {GONE})
         self._open = {}
+        self._compacting = 0
+        self._compacted = 0
         for line in self.lines:
             getattr(self, f"_read_{line['what']}")(line)
+
+    def of(self, what):
+        return [line for line in self.lines if line["what"] == what]
 
     def _read_start(self, line):
         """A new process: what the old one had asked and not heard of may or may not have been."""
@@ -40,6 +47,8 @@ class Outside:
                 before = self._states[call["name"]]
                 self._states[call["name"]] = before | after(before, call, False)
         self._open.clear()
+        self.interrupted_compactions += self._compacting > 0
+        self._compacting = 0
 
     def _read_ask(self, line):
         self._open[line["call"]] = line
@@ -73,8 +82,28 @@ class Outside:
         if lost:
             self.problems.append(f"acknowledged one-shots are gone after a start: {lost}")
 
-    def _read_ran(self, line):
+    def _read_ignored(self, line):
         pass
+
+    _read_ran = _read_found = _read_done = _read_ignored
+
+    # -- compactions ---------------------------------------------------------------------------
+
+    def _read_compacting(self, line):
+        self._compacting += 1
+
+    def _read_compacted(self, line):
+        self._compacting -= 1
+        self._compacted = max(self._compacted, line["record"])
+
+    def _read_began(self, line):
+        """A start begins from the newest snapshot, and one that was acknowledged is there."""
+        newest = max(line["snapshots"], default=0)
+        if line["problems"] or line["record"] != newest:
+            self.problems.append(f"a start passed the newest snapshot over: {line}")
+        if newest < self._compacted:
+            self.problems.append(f"the snapshot of record {self._compacted} is gone: {line}")
+        self.began_from_snapshots += newest > 0
 
 
 def after(states, call, is_unknown):

@@ -3,14 +3,16 @@
 It is asked over stdin, one JSON object a line, and answers how the child ended. Forking from here
 is quick and safe: this process has loaded everything and has no threads.
 
-    {"data_dir": ..., "record": ..., "point": [call, nth, when, bytes], "do": [[verb, name], ...]}
+    {"data_dir": ..., "record": ..., "point": [call, nth, when, bytes], "do": [[verb, name], ...],
+     "keep_history": ...}
 
 The child starts a scheduler on `data_dir`, makes the calls of `do` in order, writes `ask` and `ack`
 to `record` around each, and dies in the nth `call` of its disk: `before` it, `after` it, or, for a
 write, `after` the first `bytes` of it (a fraction). The count begins with the call that `do` marks
-"armed" (at the very start if none is).
+"armed" (at the very start if none is), and is over with the one that it marks "disarmed".
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -41,6 +43,12 @@ class LethalDisk(Disk):
             carry_out() if partly is None else partly()
         finally:  # an unlink of what is not there counts too
             die()
+
+    def open(self, path, flags, mode=0o600):
+        opened = super().open
+        if not flags & os.O_CREAT:
+            return opened(path, flags, mode)
+        return self._point("open", lambda: opened(path, flags, mode))
 
     def write(self, fd, content):
         kept = content[: int(len(content) * (1 if self.part is None else self.part))]
@@ -81,27 +89,33 @@ def die():
     signal.pause()
 
 
-def child(data_dir, record, point, do):
+def child(data_dir, record, point, do, keep_history):
     disk = LethalDisk(*point)
     scheduler = Scheduler(open_log=lambda place, fsync, _: FileLog(place, fsync=fsync, disk=disk))
     record_fd = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     disk.is_armed = all(verb != "armed" for verb, _ in do)
     for verb, name in do:
-        if verb == "armed":
-            disk.is_armed = True
+        if verb in ("armed", "disarmed"):
+            disk.is_armed = verb == "armed"
             continue
         os.write(record_fd, f"ask {verb} {name}\n".encode())
-        call(scheduler, verb, name, data_dir, record_fd)
+        if verb == "start":
+            scheduler.start(data_dir, keep_history=keep_history)
+        else:
+            call(scheduler, verb, name, record_fd)
         os.write(record_fd, f"ack {verb} {name}\n".encode())
     scheduler.shutdown()
 
 
-def call(scheduler, verb, name, data_dir, record_fd):
+def call(scheduler, verb, name, record_fd):
     def ran():
         os.write(record_fd, f"ran {name}\n".encode())
 
-    if verb == "start":
-        scheduler.start(data_dir)
+    if verb == "compact":
+        host = scheduler._control.host
+        compact = host.compaction.compact()
+        report = asyncio.run_coroutine_threadsafe(compact, host.loop).result()
+        os.write(record_fd, f"compacted {report['record']} {report['removed']}\n".encode())
     elif verb == "schedule":
         scheduler.schedule(name, ran, every="1h")
     elif verb == "change":

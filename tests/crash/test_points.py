@@ -1,5 +1,6 @@
 """A process that kills itself at exact points of the disk's work, and what the next start finds."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kron.core.machine import Machine
+from kron.runtime.recovery import begin, fold
 from kron.scheduler import Scheduler
 from kron.storage.reader import LogReader
+from kron.testing.player import fold_image
 
 ROOT = Path(__file__).parents[2]
 SETTLED = [["start", ""], ["schedule", "kept"], ["schedule", "other"], ["pause", "other"]]
@@ -37,8 +41,9 @@ def die():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
-    def run(place, point, do):
+    def run(place, point, do, keep_history="90d"):
         case = {"data_dir": f"{place}/kron", "record": f"{place}/record", "point": point, "do": do}
+        case["keep_history"] = keep_history
         program.stdin.write(json.dumps(case) + "\n")
         program.stdin.flush()
         return int(program.stdout.readline())
@@ -175,6 +180,74 @@ def test_a_kill_anywhere_in_a_recovery_leaves_everything_acknowledged(die, tmp_p
         assert tail in [path.read_bytes() for path in kept]
         assert LogReader(place / "kron").torn_bytes == 0
     assert nth > 8, "copy, sync, cut, sync, the first record: where are they?"
+
+
+COMPACTED = [*SETTLED, ["compact", ""], ["change", "kept"], ["compact", ""], ["schedule", "third"]]
+AT_LAST = {"kept": (False, "changed"), "other": (True, ""), "third": (False, "")}
+EMPTY = {"kron.lock", ".gitignore", "kron.token"}
+MOMENTS = {"before": None, "after": None, "after no byte": 0.0, "after half of it": 0.5}
+
+
+@pytest.mark.parametrize("keep_history", ["90d", "0s"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_kill_anywhere_in_a_compaction_loses_nothing(die, tmp_path, moment, keep_history):
+    """Before, in and after every call of the change-over, the snapshot and what lets files go."""
+    part = MOMENTS[moment]
+    call, when = "any" if part is None else "write", moment.split()[0]
+    found_after, names = set(), set()
+    for nth in count(1):
+        place = tmp_path / f"{nth}"
+        place.mkdir()
+        do = [*COMPACTED, ["armed", ""], ["compact", ""], ["disarmed", ""]]
+        code = die(place, [call, nth, when, part], do, keep_history)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        names |= {path.name for path in (place / "kron").iterdir()}
+        found_after.add(check_what_is_left(place, keep_history))
+    assert nth > (8 if part is None else 3) * 2, "files, header, renames, parts: where are they?"
+    assert {"kron.aof.tmp", "kron.snapshot.tmp"} <= names
+    # The last write comes before the snapshot has its name.
+    assert found_after == ({0, 1} if part is None else {0})
+
+
+def check_what_is_left(place, keep_history):
+    """Everything acknowledged is there, now and after a start and one more compaction; returns
+    the record that a start begins from."""
+    ends = [int(line.split()[1]) for line in lines(place) if line.startswith("compacted ")]
+    began = state_of(place)
+    assert began in (ends[1], ends[1] + 1), "the last acknowledged snapshot, or the one after it"
+    assert found_by_a_start(place) == AT_LAST
+    scheduler = Scheduler()
+    scheduler.start(place / "kron", keep_history=keep_history)
+    host = scheduler._control.host
+    asyncio.run_coroutine_threadsafe(host.compaction.compact(), host.loop).result()
+    scheduler.shutdown()
+    state_of(place)
+    left = {path.name for path in (place / "kron").iterdir() if "index" not in path.name} - EMPTY
+    sealed = {name for name in left if name.rpartition(".")[2].isdigit()}
+    assert left - sealed == {"kron.aof", "kron.snapshot", "kron.snapshot.old"}
+    if keep_history == "0s":
+        assert len(sealed) <= 2
+    else:
+        assert LogReader(place / "kron").base == 0
+    assert found_by_a_start(place) == AT_LAST
+    return began - ends[1]
+
+
+def state_of(place):
+    """From which record a start would begin. While all records are there, folding them from the
+    first one on gives the same state."""
+    reader = LogReader(place / "kron")
+    machine, problems = begin(reader)
+    assert problems == []
+    began = machine.state.index
+    fold(machine, reader.records_after(began))
+    if reader.base == 0:
+        whole = Machine()
+        fold(whole, reader)
+        assert {**fold_image(machine.state), "ring": []} == {**fold_image(whole.state), "ring": []}
+    return began
 
 
 def wait_until(is_true, seconds=30):

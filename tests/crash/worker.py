@@ -1,13 +1,20 @@
-"""A program to be killed: it schedules without rest, and keeps a record outside of Kron.
+"""A program to be killed: it schedules and compacts without rest, and keeps a record outside.
 
-    worker.py DATA_DIR RECORD SEED [HOLD]
+    worker.py DATA_DIR RECORD [KEEP_HISTORY]
+
+It is told on stdin what to do. `life NUMBER SEED UNTIL` forks a child that lives one life and is
+to be killed; `hold NUMBER` one that makes no calls of its own, waits until every one-shot is over,
+and leaves in order. Each says `starting PID` on stdout when it is about to call `start`, and with
+UNTIL `compacting` also `compacting PID` when it begins to compact. `reap` answers with its exit
+code. (This process has loaded everything and has no threads, so a life costs nothing but itself.)
 
 RECORD gets one line of JSON for each thing that happened, by one `os.write` on an O_APPEND
-descriptor, so it survives the SIGKILL of this process: `ask` before a call and `ack` after it,
-`ran` when a callback begins, `list` what a start found. With HOLD it makes no calls of its own: it
-waits until every one-shot is over, and leaves in order.
+descriptor, so it survives the SIGKILL of the child: `ask` before a call and `ack` after it, `ran`
+when a callback begins, `found` the directory before a start, `began` from what it begins, `list`
+what it found, `compacting` and `compacted` around each compaction.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -15,19 +22,25 @@ import random
 import sys
 import threading
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 
+import kron.server.door  # noqa: F401  # loaded once, by the mother
 from kron import Scheduler, current_run
 from kron.core.errors import UnknownTimer
+from kron.runtime import compaction, recovery
 
-DATA_DIR, RECORD, SEED = sys.argv[1], sys.argv[2], int(sys.argv[3])
-IS_HOLDING = len(sys.argv) > 4
+DATA_DIR, RECORD, KEEP_HISTORY = [*sys.argv[1:], "90d"][:3]
 CHURNED = 4
 """Names a churning thread has for itself."""
 
+compaction.GROWN_BYTES = 12_000
+compaction.SNAPSHOTS = 0
+
 scheduler = Scheduler()
 record_fd = os.open(RECORD, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-boot = os.getpid()
+boot = 0
+"""Which life this is."""
 
 
 def note(what, **fields):
@@ -54,8 +67,6 @@ def slow():
 
 async def slow_async():
     ran()
-    import asyncio
-
     await asyncio.sleep(0.03)
 
 
@@ -159,31 +170,72 @@ class Caller:
         )
 
 
+# -- compactions ----------------------------------------------------------------------------------
+
+awaited = []
+"""Something, if the next compaction is to be announced on stdout."""
+begin, compact = recovery.begin, compaction.Compaction.compact
+
+
+def noted_begin(kept):
+    """From which snapshot a start begins, of those that are there."""
+    beginning = begin(kept)
+    snapshots = [file.index for file in kept.snapshots()]
+    index = beginning.machine.state.index
+    note("began", record=index, snapshots=snapshots, problems=beginning.problems)
+    return beginning
+
+
+async def noted_compact(self):
+    note("compacting")
+    if awaited and awaited.pop():
+        print("compacting", os.getpid(), flush=True)
+    report = await compact(self)
+    note("compacted", record=report["record"], removed=report["removed"])
+    return report
+
+
+recovery.begin, compaction.Compaction.compact = noted_begin, noted_compact
+
+
+def compact_for_ever(chance):
+    host = scheduler._control.host
+    while True:
+        time.sleep(chance.uniform(0, 0.1))
+        asyncio.run_coroutine_threadsafe(host.compaction.compact(), host.loop).result()
+
+
 # -- the program ----------------------------------------------------------------------------------
 
 
 def shots_asked():
-    """The one-shots of earlier boots: a real program has them in its code, or in its database."""
+    """The one-shots of earlier lives: a real program has them in its code, or in its database."""
     with open(RECORD) as lines:
         calls = [json.loads(line) for line in lines]
     return {call["name"]: call["options"] for call in calls if call.get("verb") == "shot"}
 
 
-def main():
-    logging.disable()  # failures are on purpose here
+def start():
     for name, (fn, options) in BEATS.items():
         scheduler.schedule(name, fn, **options)
     for name, options in shots_asked().items():
         scheduler.schedule(name, globals()[options["description"]], **shot_options(options))
     note("start")
-    print("starting", flush=True)
-    scheduler.start(DATA_DIR)
+    note("found", names=sorted(os.listdir(DATA_DIR)) if os.path.exists(DATA_DIR) else [])
+    print("starting", os.getpid(), flush=True)
+    scheduler.start(DATA_DIR, keep_history=KEEP_HISTORY)
     rows = scheduler.list()
     note("list", rows={row["id"]: [row["state"], row["description"]] for row in rows})
-    if IS_HOLDING:
-        hold()
-    callers = [Caller(own, f"{SEED}-{own}") for own in range(2)]
+
+
+def life(seed, until):
+    """Until it is killed."""
+    start()
+    awaited.extend([until] if until == "compacting" else [])
+    callers = [Caller(own, f"{seed}-{own}") for own in range(2)]
     threads = [threading.Thread(target=each.churn_for_ever, daemon=True) for each in callers]
+    chance = random.Random(f"{seed}-compact")
+    threads.append(threading.Thread(target=compact_for_ever, args=(chance,), daemon=True))
     for thread in threads:
         thread.start()
     threads[0].join()
@@ -191,12 +243,39 @@ def main():
 
 def hold():
     """Until every one-shot is over."""
+    start()
     while any(not row["finished"] for row in scheduler.list() if row["id"].startswith("shot-")):
         time.sleep(0.02)
     report = scheduler.shutdown()
     assert report["stopped"] and not report["abandoned"], report
-    print("done", flush=True)
-    sys.exit(0)
+    note("done")
+
+
+def child(verb, number, *seed):
+    global boot
+    boot = int(number)
+    code = 1
+    try:
+        {"life": life, "hold": hold}[verb](*seed)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+        print("failed", os.getpid(), flush=True)  # for who still waits for "starting"
+    finally:
+        os._exit(code)
+
+
+def main():
+    logging.disable()  # failures are on purpose here
+    pid = 0
+    for line in sys.stdin:
+        verb, *words = line.split()
+        if verb == "reap":
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            continue
+        pid = os.fork()
+        if pid == 0:
+            child(verb, *words)
 
 
 main()

@@ -115,9 +115,9 @@ def test_power_is_cut_between_the_syncs_of_an_interval(seed: int, clock: Clock) 
 def test_power_is_cut_after_a_process_took_over_from_a_killed_one(seed: int) -> None:
     """kill -9 leaves what is not synced; what the next process shows, and all it builds on it,
     must survive a power cut."""
+    _, found = first()
 
     async def generations(count: int) -> int:
-        _, found = first()
         random, seen, made = Random(seed), set(), 0
         while made < count:
             life = Life(survivor(random.choice(found), keep_history=True))
@@ -141,9 +141,9 @@ def test_power_is_cut_after_a_process_took_over_from_a_killed_one(seed: int) -> 
 @pytest.mark.parametrize("seed", CHUNKS)
 def test_power_is_cut_again_while_the_log_recovers(seed: int) -> None:
     """The start after a power cut is cut itself: nothing acknowledged before the first is lost."""
+    life, found = first()
 
     async def again(count: int) -> tuple[int, int]:
-        life, found = first()
         random, seen, made, torn = Random(seed), set(), 0, 0
         while made < count:
             boundary = random.choice(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Iterable
 from contextlib import suppress
 from random import Random
@@ -143,6 +144,9 @@ class Life:
 
     async def trim(self) -> None:
         await self.log.trim(0, 0.0)
+        parts = self.log._parts
+        if parts is not None:  # the indexes are made in a thread: its calls are counted here
+            await to_thread(parts.indexer.wait)
 
     async def close(self) -> None:
         known = self.log.failure

@@ -1,0 +1,53 @@
+"""What can be read from a running engine: the answers of `status`, `list` and `history`."""
+
+from __future__ import annotations
+
+import builtins
+
+from kron.core.machine import Machine
+from kron.core.things import Timer
+from kron.core.views import TimerStatus, by_next_run, timer_status
+from kron.storage.log import Log
+
+from .clock import Clock
+from .history import Past, past
+
+
+class Reading:
+    """Reads one Machine and its Log, as of the last confirmed record; on the engine's loop."""
+
+    def __init__(self, machine: Machine, log: Log, clock: Clock) -> None:
+        self._machine = machine
+        self._log = log
+        self._clock = clock
+
+    def status(self, name: str) -> TimerStatus | None:
+        """The timer of that name as a dict."""
+        timer = self._machine.state.confirmed_timer(name)
+        return None if timer is None else self._status(timer)
+
+    def list(self) -> builtins.list[TimerStatus]:
+        """All timers as dicts, by next run."""
+        return by_next_run(map(self._status, self._machine.state.confirmed_timers()))
+
+    def history(self, name: str | None, limit: int) -> Past:
+        """The latest rows of history: what is in memory, and where the others are."""
+        return past(self._machine.state, self._log, name, limit)
+
+    def next_one_shot(self) -> tuple[str, float] | None:
+        """The one-shot that is to fire next, and in how many seconds."""
+        now_us, state = self._clock.now().wall_us, self._machine.state
+        coming = [
+            (state.to_wall(timer, timer.next_us), timer.name)
+            for timer in state.confirmed_timers()
+            if timer.definition.is_one_shot and timer.next_us is not None
+        ]
+        if not coming:
+            return None
+        next_us, name = min(coming)
+        return name, max(next_us - now_us, 0) / 1_000_000
+
+    def _status(self, timer: Timer) -> TimerStatus:
+        fn_name = timer.target.name if timer.target else timer.definition.terms.fn_name or None
+        state, now, log_id = self._machine.state, self._machine.now, self._log.log_id
+        return timer_status(state, timer, now, log_id, is_live=True, fn_name=fn_name)
