@@ -46,7 +46,8 @@ async def sealed(data_dir: Path, **options: object) -> FileLog:
 
 
 def names(data_dir: Path) -> set[str]:
-    return {path.name for path in data_dir.glob("kron.aof*")}
+    """Without the indexes, which a thread makes in its own time."""
+    return {path.name for path in data_dir.glob("kron.aof*") if "index" not in path.name}
 
 
 def path_of(data_dir: Path, *lasts: int) -> list[str]:
