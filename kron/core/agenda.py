@@ -81,13 +81,19 @@ class Agenda:
         if isinstance(thing, Run):
             self.deadlines.arm(thing, self._of_run(thing))
             return
-        next_us = thing.next_us
-        self.deadlines.arm(thing, None if next_us is None else self._of_timer(thing, next_us))
-        definition = thing.definition
-        if definition.kind in ONE_SHOT_KINDS:
-            self._note_finished(thing)
-        if thing.open and definition.terms.overlap is _DELAY:
+        self.arm_timer(thing)
+        if thing.open and thing.definition.terms.overlap is _DELAY:
             self.arm_runs(thing.open[:1])
+
+    def arm_timer(self, timer: Timer) -> None:
+        """The timer without its runs: enough where those that are open are under way."""
+        deadline_us = timer.next_us
+        if deadline_us is not None:
+            deadline_us = self._of_timer(timer, deadline_us)
+        if deadline_us != timer.deadline_us:
+            self.deadlines.arm(timer, deadline_us)
+        if timer.definition.kind in ONE_SHOT_KINDS:
+            self._note_finished(timer)
 
     def arm_runs(self, ids: tuple[int, ...]) -> None:
         """Open runs; all of a timer's, where a change may concern more than the first."""

@@ -49,6 +49,9 @@ from .things import Run, Timer
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
 EVENT_BYTES = 160
+NAME_BYTES = 32
+"""An event is estimated at these: its fields, and a timer's name where that is not at hand. (What
+is too little for long names is made up for by RECORD_BYTES: a log takes twice as much.)"""
 ROOM = 16
 """Positions kept free for one decision (the largest is a range of reasons and a run)."""
 
@@ -256,21 +259,22 @@ class Machine:
     def _look_at(self, owner: Any) -> None:
         """An owner's deadline has come: decide, or put it back if the wall clock is not there."""
         if isinstance(owner, Run):
-            self._fold(decide_ready(self, owner))
+            self._fold(decide_ready(self, owner), len(owner.timer.name))
         elif owner.definition.kind in ELAPSED_KINDS or self.now.wall_us >= owner.next_us:
-            self._fold(decide_due(self, owner))
-            self.agenda.arm(owner)
+            self._fold(decide_due(self, owner), len(owner.name))
+            self.agenda.arm_timer(owner)
         else:
             early_us = owner.next_us - self.now.wall_us
             self.agenda.deadlines.arm(owner, self.steady_us + early_us)
 
-    def _fold(self, events: list[Event]) -> None:
-        state = self.state
-        id_ = (state.index + 1) * POSITIONS + len(self._events)
-        for position, event in enumerate(events, id_):
-            APPLY[type(event)](state, position, event)
-        self._events += events
-        self._size += len(events) * (EVENT_BYTES + len(getattr(events[0], "timer", "")))
+    def _fold(self, events: list[Event], name_bytes: int = NAME_BYTES) -> None:
+        state, taken = self.state, self._events
+        id_ = (state.index + 1) * POSITIONS + len(taken)
+        for event in events:
+            APPLY[type(event)](state, id_, event)
+            taken.append(event)
+            id_ += 1
+        self._size += len(events) * (EVENT_BYTES + name_bytes)
 
     # -- what a command changes in this process alone: nothing of it is in the log ------------
 
