@@ -120,7 +120,7 @@ class Control:
         with self.lock:
             old = self.host
             if old is not None and old.is_stranded():
-                old.log.abandon()
+                old.abandon()
             elif old is not None and not old.over.done():
                 raise AlreadyStarted("already started; call shutdown() first.")
             self.host = host = make_host()

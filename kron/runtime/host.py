@@ -98,7 +98,7 @@ class Host:
             elif self.loop is not None:  # else it is found when the host begins
                 self.loop.call_soon_threadsafe(self._hear)
         except RuntimeError:  # the loop was closed under us: nothing runs any more
-            self.log.abandon()
+            self.abandon()
             request.answer(error="its event loop was closed")
         return request.report
 
@@ -110,6 +110,11 @@ class Host:
     def is_stranded(self) -> bool:
         """True if the owning loop was closed without a shutdown."""
         return self.loop is not None and self.loop.is_closed() and not self.over.done()
+
+    def abandon(self) -> None:
+        """Give back what a host holds whose loop is gone; any thread."""
+        self._no_collections.close()
+        self.log.abandon()
 
     def raise_failure(self) -> None:
         """Raise KronStopped if the engine has failed."""
