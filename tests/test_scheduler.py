@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import functools
+import gc
 import inspect
 import logging
 import os
@@ -757,3 +758,120 @@ def test_text_that_is_an_enum_is_kept_as_its_text(started):
     seen = []
     started.schedule("job", seen.append, args=[{Colour.RED: Colour.RED}], after=0)
     eventually(lambda: seen == [{"red": "red"}])
+
+
+# -- what belongs to the timer, and what to the caller --------------------------------------------
+
+
+def test_a_callback_and_a_reader_change_only_their_own_copies(started):
+    def job(ctx, items, table):
+        items.append("mine")
+        table["mine"] = True
+        ctx["metadata"]["team"].append("mine")
+
+    options = {"args": [[]], "kwargs": {"table": {}}, "metadata": {"team": ["web"]}}
+    started.schedule("job", job, every="1h", **options)
+    for _ in range(2):
+        started.trigger("job")
+        eventually(lambda: statuses(started, "job") and not started.status("job")["open_runs"])
+    started.status("job")["metadata"]["team"].append("reader's")
+    status = started.status("job")
+    assert {name: status[name] for name in options} == options
+    before = started.status("job")["created_at"], started.status("job")["succeeded"]
+    started.schedule("job", job, every="1h", **options)
+    assert before == (started.status("job")["created_at"], 2)
+
+
+def test_a_cancel_while_a_thread_hands_its_coroutine_over_ends_the_run(started):
+    may_return = threading.Event()
+
+    async def for_ever():
+        await asyncio.sleep(3600)
+
+    def job():
+        may_return.wait(10)
+        return for_ever()
+
+    started.schedule("job", job, every="1h")
+    started.trigger("job")
+    eventually(lambda: started.status("job")["state"] == "running")
+    assert started.cancel("job") == 1
+    may_return.set()
+    eventually(lambda: statuses(started, "job") == ["CANCELLED"])
+    assert started.cancel("job") == 0 and started.status("job")["state"] == "scheduled"
+
+
+def test_a_cancel_before_a_task_has_begun_ends_the_run(started):
+    begun = []
+
+    async def job():
+        begun.append(True)
+
+    def stop_at_once():
+        started._control.host.engine.tasks._start = start_and_cancel
+
+    tasks = started._control.host.engine.tasks
+    start = tasks._start
+
+    def start_and_cancel(its_job, awaitable):
+        start(its_job, awaitable)
+        started._control.host.engine.submit(kron.core.commands.Cancel("job"))
+        tasks.cancel(its_job.run)
+
+    stop_at_once()
+    started.schedule("job", job, every="1h")
+    started.trigger("job")
+    eventually(lambda: statuses(started, "job"))
+    assert not tasks._tasks and not begun
+    assert started.status("job")["state"] != "running"
+
+
+def test_another_directory_knows_nothing_of_the_time_before_this_program(scheduler, tmp_path):
+    """Timers that are old in one directory are new in the next one of the same program."""
+    scheduler.schedule("tick", print, cron="* * * * *")
+    scheduler.start(scheduler.data_dir)
+    host = scheduler._control.host
+    old_us = 300 * 86_400_000_000
+    scheduler.shutdown()
+    (timer,) = host.engine.machine.state.timers.values()
+    timer.anchor_us -= old_us
+    scheduler.start(tmp_path / "other")
+    assert scheduler.history("tick") == [] and not scheduler.status("tick")["open_runs"]
+
+
+# -- the garbage collector ------------------------------------------------------------------------
+
+
+def test_the_collector_is_on_again_when_the_last_pause_ends():
+    from kron.runtime.collector import paused
+
+    first, second = paused(), paused()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+def test_a_forked_child_has_its_collector_on():
+    from kron.runtime.collector import paused
+
+    with paused():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if gc.isenabled() else 1)
+        assert os.waitpid(child, 0)[1] == 0 and not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_what_one_scheduler_set_apart_stays_so_when_another_ends(monkeypatch):
+    from kron.runtime import collector
+
+    monkeypatch.setattr(collector, "LARGE", 1)
+    before = gc.get_freeze_count()
+    assert collector.set_apart(1) and collector.set_apart(1)
+    collector.give_back()
+    assert gc.get_freeze_count() > before
+    collector.give_back()
+    assert gc.get_freeze_count() == 0

@@ -108,7 +108,7 @@ def _show(report: DoctorReport, done: RepairReport | None) -> None:
             note(f"done: {each}")
         if done["copies"]:
             note(f"copies: {done['copies']}")
-    show(doctor_block(report))
+    show(doctor_block(report, is_after_repair=done is not None))
 
 
 def _show_or_json(options: Options, report: DoctorReport) -> None:

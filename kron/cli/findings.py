@@ -18,20 +18,30 @@ from .words import clean
 RESULTS = {"ok": "green", "wrong": "bold red", "whole": "", "gone": "dim"}
 
 
-def doctor_block(report: DoctorReport) -> Group:
+def doctor_block(report: DoctorReport, *, is_after_repair: bool = False) -> Group:
     """The checks, a line or more each; what is wrong, and what to do about it; and the verdict."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for check in report["checks"]:
         mark = Text("ok", "green") if check["ok"] else Text("WRONG", "bold red")
         table.add_row(mark, Text(check["check"]), _text(check["detail"]))
     wrong = sum(not check["ok"] for check in report["checks"])
-    verdict = "1 check failed" if wrong == 1 else f"{wrong} checks failed"
     title = Text("data dir ").append(clean(report["data_dir"]), "bold")
-    end = Text(verdict, "bold red") if wrong else Text("all is well", "green")
-    if any(each["repair"] for each in report["problems"]):
-        end.append("; kron doctor --repair does the above", "")
+    end = _end(wrong, [each for each in report["problems"] if each["repair"]], is_after_repair)
     problems = [_problem(each) for each in report["problems"]]
     return Group(title, Padding(table, (0, 0, 0, 2)), *problems, end)
+
+
+def _end(wrong: int, repairable: list[Problem], is_after_repair: bool) -> Text:
+    verdict = "1 check failed" if wrong == 1 else f"{wrong} checks failed"
+    if not repairable:
+        return Text(verdict, "bold red") if wrong else Text("all is well", "green")
+    if not wrong:
+        text = "nothing keeps a start from working; kron doctor --repair tidies the above up"
+        return Text(text, "green")
+    if is_after_repair:
+        verdict += ", which only now could be seen"
+        return Text(verdict, "bold red").append("; run kron doctor --repair again", "")
+    return Text(verdict, "bold red").append("; kron doctor --repair does the above", "")
 
 
 def _problem(problem: Problem) -> Group:
@@ -90,7 +100,11 @@ def _span(proof: FileProof) -> str:
 def _verdict(proof: Proof, wrong: int) -> Text:
     if wrong:
         return Text(f"{wrong} file{'s are' if wrong > 1 else ' is'} wrong", "bold red")
-    text = Text(f"all is well: {proof['records']:,} records", "green")
-    if proof["torn_bytes"]:
-        text.append(f"; an unfinished one of {proof['torn_bytes']} bytes, cut at the next start")
+    first, last = proof["first"], proof["records"]
+    number = last - first + 1
+    text = Text(f"all is well: {number:,} record{'' if number == 1 else 's'}", "green")
+    if first > 1 and number:
+        text.append(f", {first:,} to {last:,}")
+    if proof["torn"]:
+        text.append(f"; {proof['torn']}")
     return text

@@ -30,6 +30,10 @@ LOOKS = 20
 """How often a file that is not there is looked for: two seconds."""
 FINAL = {"RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED"}
 RUN_FIELDS = {"run", "by_run"}
+RUNS_KNOWN = 10_000
+"""Of how many runs the nominal moment is kept; that of an older one is read again."""
+_ORDER = {"reason": 0, "error": 0, "run": 2, "by_run": 2}
+"""Why it happened stands in front, where a narrow terminal does not cut it off; 1 = the rest."""
 _HEAD = {"record", "time", "event", "timer"}
 _PLAIN = {("attempt", 1), ("cause", "schedule")}
 _LATER = {"started", "anchor", "boot"}
@@ -42,7 +46,7 @@ class Entry(NamedTuple):
     fields: dict[str, Any]
 
     def line(self, zone: tzinfo | None) -> Text:
-        """For people: time, event, timer, and the fields that say something; run ids last."""
+        """For people: time, event, timer, and what says something: why first, run ids last."""
         from rich.text import Text
 
         fields = self.fields
@@ -50,7 +54,7 @@ class Entry(NamedTuple):
         line = Text(moment_ms(fields["time"], zone)[11:], "dim")
         line.append(f"  {fields['event']:<19}", "bold")
         line.append("  " + clean(fields.get("timer", "")))
-        for key, value in sorted(fields.items(), key=lambda pair: pair[0] in RUN_FIELDS):
+        for key, value in sorted(fields.items(), key=lambda pair: _ORDER.get(pair[0], 1)):
             if self._is_telling(key, value):
                 line.append(f"  {key.removesuffix('_ms')}=", "dim").append(
                     _word(key, value, at, zone)
@@ -142,7 +146,7 @@ class LogTail:
     def _remember(self, tag: str, values: dict[str, Any]) -> None:
         """A run's id as people see it holds its nominal moment, which not every event carries."""
         if "scheduled_us" in values and "run" in values:
-            self._scheduled_us[values["run"]] = values["scheduled_us"]
+            self._keep(values["run"], values["scheduled_us"])
 
     def _field(self, name: str, value: Any) -> tuple[str, Any]:
         if isinstance(value, Definition):
@@ -163,8 +167,13 @@ class LogTail:
                 return None
             record = next(self._reader.records_after(index - 1))
             due = decode(record.payload, index).events[position]
-            self._scheduled_us[run] = getattr(due, "scheduled_us", 0)
+            self._keep(run, getattr(due, "scheduled_us", 0))
         return run_id_text(run, self._scheduled_us[run], self._log_id)
+
+    def _keep(self, run: int, scheduled_us: int) -> None:
+        self._scheduled_us[run] = scheduled_us
+        if len(self._scheduled_us) > RUNS_KNOWN:
+            del self._scheduled_us[next(iter(self._scheduled_us))]
 
 
 def _word(key: str, value: Any, now: datetime, zone: tzinfo | None) -> str:

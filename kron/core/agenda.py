@@ -7,10 +7,10 @@ in the log: it is made again from the state, in any order, as often as wanted.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from .deadlines import Deadlines
-from .model import ONE_SHOT_KINDS, Mark, Overlap, RunState
+from .model import ONE_SHOT_KINDS, Overlap, RunState
 from .state import State
 from .things import Run, Thing, Timer
 from .timing import PAST_GRACE_US
@@ -20,7 +20,7 @@ KEEP_FINISHED_US = 30 * 86_400_000_000
 FINISHED_KEPT = 100_000
 """The oldest of more finished one-shots than this are let go before."""
 
-_DELAY, _REMOVED = Overlap.DELAY, Mark.REMOVED
+_DELAY = Overlap.DELAY
 _DUE, _RETRYING = RunState.DUE, RunState.RETRYING
 
 
@@ -92,7 +92,7 @@ class Agenda:
             deadline_us = self._of_timer(timer, deadline_us)
         if deadline_us != timer.deadline_us:
             self.deadlines.arm(timer, deadline_us)
-        if timer.definition.kind in ONE_SHOT_KINDS:
+        if timer.definition.kind in ONE_SHOT_KINDS or timer.id in self._finished:
             self._note_finished(timer)
 
     def arm_runs(self, ids: tuple[int, ...]) -> None:
@@ -128,10 +128,15 @@ class Agenda:
         return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
 
     def _note_finished(self, timer: Timer) -> None:
-        if timer.next_us is not None or timer.open or timer.mark is _REMOVED:
+        """It may have been changed into another kind, removed, or undone since it was noted."""
+        is_kept = self._state.timers.get(timer.name) is timer
+        if not (timer.is_finished and is_kept):
             self._finished.pop(timer.id, None)
             return
         end = (timer.finished_us, timer)
         if self._finished.get(timer.id) != end:
             self._finished[timer.id] = end
             heappush(self._ends, (timer.finished_us, timer.id))
+        if len(self._ends) > 2 * len(self._finished) + 64:
+            self._ends = [(end_us, id_) for id_, (end_us, _) in self._finished.items()]
+            heapify(self._ends)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -25,8 +24,8 @@ from .things import NO_RUNS, Image, Run, Tally, Thing, Timer, image_of
 FORMAT = 1
 SLICE = 250
 """Things a part holds: about a millisecond of work."""
-PART_BYTES = 512_000
-"""What a part may take; only one that is a single thing is longer, and no thing is over 512 kB."""
+PART_BYTES = 128_000
+"""A part that is longer ends; the longest thing (256 KiB, an error) makes it half a megabyte."""
 _HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
 
 _MARKS = {mark.value: mark for mark in Mark}
@@ -206,20 +205,18 @@ def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
 
 
 def _in_parts(name: str, rows: Iterable[T], size: int) -> Iterator[bytes]:
-    rows = iter(rows)
-    while part := list(islice(rows, size)):
-        yield from _encoded(name, part)
-
-
-def _encoded(name: str, rows: list[T]) -> Iterator[bytes]:
-    """As one part; as more, where definitions and errors are so large that it would be too long."""
-    part = orjson.dumps({name: rows}, definition_json, orjson.OPT_PASSTHROUGH_DATACLASS)
-    if len(part) <= PART_BYTES or len(rows) == 1:
-        yield part
-        return
-    middle = len(rows) // 2
-    yield from _encoded(name, rows[:middle])
-    yield from _encoded(name, rows[middle:])
+    """A part has `size` rows, or less where definitions and errors are so large that it would be
+    too long."""
+    part: list[bytes] = []
+    part_bytes = 0
+    for row in rows:
+        part.append(orjson.dumps(row, definition_json, orjson.OPT_PASSTHROUGH_DATACLASS))
+        part_bytes += len(part[-1])
+        if len(part) == size or part_bytes > PART_BYTES:
+            yield b'{"%b":[%b]}' % (name.encode(), b",".join(part))
+            part, part_bytes = [], 0
+    if part:
+        yield b'{"%b":[%b]}' % (name.encode(), b",".join(part))
 
 
 def _last_id(things: list[Any]) -> int:

@@ -47,11 +47,22 @@ class Deadlines:
 
     def next(self) -> int | None:
         """The earliest deadline, or None."""
-        return self._due_us if self._load(None) else None
+        due_us = self._due_us if self._has_due() else None
+        coming_us = self._coming()
+        if due_us is None or coming_us is None:
+            return coming_us if due_us is None else due_us
+        return min(due_us, coming_us)
 
     def pop_due(self, steady_us: int) -> Owner | None:
         """Take the first owner whose deadline is not after `steady_us`; it is disarmed."""
-        if not self._load(steady_us):
+        while not self._has_due() or (self._heap and self._heap[0] < self._due_us):
+            coming_us = self._coming()
+            if self._due and (coming_us is None or coming_us >= self._due_us):
+                break
+            if coming_us is None or coming_us > steady_us:
+                return None
+            self._take(coming_us)
+        if self._due_us > steady_us:
             return None
         owner = self._due.pop()
         owner.deadline_us = None
@@ -59,32 +70,48 @@ class Deadlines:
         self._armed -= 1
         return owner
 
-    def _load(self, steady_us: int | None) -> bool:
-        """Make the last of `_due` an owner that is armed for `_due_us`, the earliest deadline
-        (not after `steady_us`); False if there is none."""
-        while True:
-            due = self._due
-            if due and self._heap and self._heap[0] < self._due_us:
-                self._put_back()
-                continue
-            while due:
-                if due[-1].deadline_us == self._due_us:
-                    return steady_us is None or self._due_us <= steady_us
-                due.pop()
+    def _has_due(self) -> bool:
+        """Whether an owner is left of the instant that is being worked off; it is the last one."""
+        due, due_us = self._due, self._due_us
+        while due and due[-1].deadline_us != due_us:
+            due.pop()
+            self._entries -= 1
+        return bool(due)
+
+    def _coming(self) -> int | None:
+        """The first instant in the heap that somebody still wants. It is only looked at: its
+        owners are not moved before it has come."""
+        while self._heap:
+            deadline_us = self._heap[0]
+            owners = self._at[deadline_us]
+            if not isinstance(owners, list):
+                owners = [owners]
+            while owners and owners[-1].deadline_us != deadline_us:
+                owners.pop()
                 self._entries -= 1
-            if not self._heap or (steady_us is not None and self._heap[0] > steady_us):
-                return False
-            self._due_us = heappop(self._heap)
-            owners = self._at.pop(self._due_us)
-            self._due = owners[::-1] if isinstance(owners, list) else [owners]
+            if owners:
+                return deadline_us
+            heappop(self._heap)
+            del self._at[deadline_us]
+        return None
+
+    def _take(self, deadline_us: int) -> None:
+        """Begin to work the first instant of the heap off."""
+        heappop(self._heap)
+        owners = self._at.pop(deadline_us)
+        self._put_back()
+        self._due_us = deadline_us
+        self._due = owners[::-1] if isinstance(owners, list) else [owners]
 
     def _put_back(self) -> None:
-        """Something earlier was armed while an instant was being worked off."""
-        due, self._due = self._due, []
-        self._entries -= len(due)
-        for owner in reversed(due):
-            if owner.deadline_us == self._due_us:
-                self._enter(owner, self._due_us)
+        """What is left of an instant, because something earlier was armed meanwhile."""
+        if self._due:
+            here = self._at.get(self._due_us)
+            later = [] if here is None else here if isinstance(here, list) else [here]
+            if here is None:
+                heappush(self._heap, self._due_us)
+            self._at[self._due_us] = [*reversed(self._due), *later]
+            self._due = []
 
     def _enter(self, owner: Owner, deadline_us: int) -> None:
         self._entries += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from itertools import islice
 from typing import Any, NamedTuple, TypedDict
 
@@ -134,16 +135,16 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
 
 
 def describe(definition: Definition) -> TimerDescription:
-    """The part of a status that says what was asked for."""
+    """The part of a status that says what was asked for; a copy, the caller's own."""
     return {
         "schedule": schedule_text(definition),
         "timezone": definition.terms.timezone,
         "overlap": definition.terms.overlap.value,
         "max_attempts": definition.terms.max_attempts,
         "retry_delay": format_duration(definition.terms.retry_delay_us),
-        "args": list(definition.terms.args),
-        "kwargs": definition.terms.kwargs or {},
-        "metadata": definition.terms.metadata or {},
+        "args": deepcopy(list(definition.terms.args)),
+        "kwargs": deepcopy(definition.terms.kwargs or {}),
+        "metadata": deepcopy(definition.terms.metadata or {}),
         "description": definition.terms.description,
     }
 

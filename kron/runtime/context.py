@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from copy import deepcopy
 from typing import Any, TypedDict
 
 from kron.core.ids import run_id_text
@@ -34,11 +35,12 @@ class RunContext(TypedDict):
 class Job:
     """One attempt, handed to an executor. `run` and `attempt` are ids for its completion."""
 
-    __slots__ = ("_definition", "_run", "attempt", "log_id", "run", "target", "timer")
+    __slots__ = ("_definition", "_run", "attempt", "has_begun", "log_id", "run", "target", "timer")
 
     def __init__(self, run: Run, target: Target, log_id: str) -> None:
         self.run = run.id
         self.attempt = run.attempt
+        self.has_begun = False
         self.timer = run.timer.name
         self.target = target
         self.log_id = log_id
@@ -48,9 +50,12 @@ class Job:
     def call(self) -> Any:
         """Call the callable with its arguments, and with the context if it takes one."""
         target = self.target
+        args, kwargs = target.args, target.kwargs
+        if args or kwargs:  # its own: what it changes in them is not the timer's definition
+            args, kwargs = deepcopy(args), deepcopy(kwargs)
         if target.wants_context:
-            return target.fn(self.context(), *target.args, **target.kwargs)
-        return target.fn(*target.args, **target.kwargs)
+            return target.fn(self.context(), *args, **kwargs)
+        return target.fn(*args, **kwargs)
 
     def context(self) -> RunContext:
         """A new dict each time: the callback may do with it what it likes."""
@@ -66,7 +71,7 @@ class Job:
             "missed": run.missed,
             "manual": run.cause == "manual",
             "backfill": False,
-            "metadata": dict(definition.terms.metadata or {}),
+            "metadata": deepcopy(definition.terms.metadata or {}),
         }
 
 

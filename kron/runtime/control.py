@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from functools import partial
 from typing import Any, TypeVar
 
 from anyio import CancelScope
@@ -194,14 +193,14 @@ class Control:
         engine = self.engine(verb)
         if engine.thread == threading.get_ident():
             return question(engine.reading)
-        return engine.ask(partial(question, engine.reading)).result()
+        return engine.reading.ask(question).result()
 
     async def aask(self, question: Callable[[Reading], T], verb: str) -> T:
         """As `ask`, from any running loop."""
         engine = await self.aengine(verb)
         if engine.loop is asyncio.get_running_loop():
             return question(engine.reading)
-        return await asyncio.wrap_future(engine.ask(partial(question, engine.reading)))
+        return await asyncio.wrap_future(engine.reading.ask(question))
 
 
 def _engine_of(host: Host, verb: str) -> Engine:

@@ -47,15 +47,15 @@ _RUNNING = RunState.RUNNING
 class Engine:
     """Drives one Machine over one Log on one event loop.
 
-    `submit`, `hand_in` and `ask` may be called from any thread; all else belongs to the loop.
+    `submit` and `hand_in` may be called from any thread; all else belongs to the loop.
     """
 
     def __init__(self, machine: Machine, log: Log, clock: Clock) -> None:
         self.machine = machine
         self.log = log
         self.clock = clock
-        self.reading = Reading(machine, log, clock)
         self.loop = asyncio.get_running_loop()
+        self.reading = Reading(machine, log, clock, self.loop)
         self.thread = threading.get_ident()
         self.failure: BaseException | None = None
         self.is_over = False
@@ -63,11 +63,11 @@ class Engine:
         self.on_grown: Callable[[], None] = lambda: None
         self.grown_bytes = sys.maxsize
         self.tasks = Tasks(self.hand_in, self.loop)
-        self.threads = Threads(self.hand_in, self.tasks.adopt, self.loop)
+        self.threads = Threads(self.hand_in, self._adopt, self.loop)
         self._inbox: deque[c.Command] = deque()
         self._callers: dict[int, tuple[Future[Any] | None, Registration | None]] = {}
         self._backlog: list[Registration] = []
-        self._registered: Future[Any] = Future()
+        self._registered: Future[Any] = _running()
         self._errands: deque[tuple[Errand, Future[Any]]] = deque()
         self._is_woken = False
         self._sleeper: asyncio.Future[None] | None = None
@@ -79,8 +79,7 @@ class Engine:
     def submit(self, command: c.Command, registration: Registration | None = None) -> Future[Any]:
         """Hand a command in. The future has its answer once that is durable, or the KronError.
         With a Schedule comes its `registration`, which says what the timer calls from then on."""
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
+        future: Future[Any] = _running()
         self._callers[id(command)] = (future, registration)
         self.hand_in(command)
         return future
@@ -88,7 +87,6 @@ class Engine:
     def register(self, registrations: Iterable[Registration]) -> Future[Any]:
         """Hand many in, which the engine takes as fast as it can make them durable. The future is
         done when they all are. Before `run`, after the Start."""
-        self._registered.set_running_or_notify_cancel()
         self._backlog = list(registrations)
         self._backlog.reverse()
         return self._registered
@@ -108,13 +106,11 @@ class Engine:
     def between_steps(self, errand: Callable[[], Awaitable[T]]) -> Future[T]:
         """Have something done while no append is in flight and the state is what the log says.
         On the loop; the future has what it returned or raised."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
-
+        future: Future[T] = _running()
+        self._errands.append((errand, future))
         if self.is_over:
-            future.set_exception(self.stopped_error())
+            self._refuse_all()
         else:
-            self._errands.append((errand, future))
             self._wake()
         return future
 
@@ -294,6 +290,13 @@ class Engine:
         else:
             self.threads.start(job)
 
+    def _adopt(self, job: Job, awaitable: Any) -> None:
+        """A thread's callback returned something to await; the run may have been stopped since."""
+        self.tasks.adopt(job, awaitable)
+        run = self.machine.state.runs.get(job.run)
+        if run is None or run.state is not _RUNNING:
+            self.tasks.cancel(job.run)
+
     def _stop(self, event: ev.RunStopping) -> None:
         run = self.machine.state.runs.get(event.run)
         if run is not None and not self.tasks.cancel(run.id):
@@ -309,25 +312,6 @@ class Engine:
 
     def _over(self, event: ev.SchedulerStopped) -> None:
         self.is_over = True
-
-    # -- reading -------------------------------------------------------------------------------
-
-    def ask(self, question: Callable[[], T]) -> Future[T]:
-        """Have a question answered on the loop, from the last confirmed state; thread-safe."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
-
-        def answer() -> None:
-            try:
-                future.set_result(question())
-            except BaseException as exc:
-                future.set_exception(exc)
-
-        try:
-            self.loop.call_soon_threadsafe(answer)
-        except RuntimeError:
-            future.set_exception(self.stopped_error())
-        return future
 
     @property
     def is_asleep(self) -> bool:
@@ -366,6 +350,9 @@ class Engine:
     def left_over(self) -> Iterable[Registration]:
         """After the end: the registrations that the next start is to get."""
         yield from registered(self.machine.state)
+        for future, registration in self._callers.values():  # of a loop that was closed by hand
+            if registration is not None and future in (None, self._registered):
+                yield registration
         yield from self._backlog
 
     def _refuse_all(self) -> None:
@@ -382,6 +369,13 @@ class Engine:
                 future.set_exception(self.stopped_error())
         while self._errands:
             self._errands.popleft()[1].set_exception(self.stopped_error())
+
+
+def _running() -> Future[Any]:
+    """A future that nobody who waits for it can cancel."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
 
 
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {

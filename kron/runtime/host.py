@@ -39,6 +39,11 @@ logger = logging.getLogger("kron")
 DRAIN_SECONDS = 5.0
 """How long running attempts may go on after a SIGINT or SIGTERM."""
 
+_TORN = (
+    "%s: its last %d bytes were no whole record (a write that a crash cut short, as a rule) and are"
+    " cut; they are kept in %s"
+)
+
 Door = Callable[["Host"], Awaitable[None]]
 
 
@@ -86,6 +91,7 @@ class Host:
         self._was_signalled = self._is_apart = False
         self._no_collections = ExitStack()
         self._word: asyncio.Event
+        self._has_started: asyncio.Event
 
     # -- from any thread ---------------------------------------------------------------------
 
@@ -134,12 +140,14 @@ class Host:
 
         A start that fails is told only when everything is given back, so the next one may follow.
         """
-        self._word = asyncio.Event()
+        self._word, self._has_started = asyncio.Event(), asyncio.Event()
         self.thread = threading.get_ident()
         self.loop = asyncio.get_running_loop()
         failure: BaseException | None = None
         try:
             torn = await self.log.open()
+            if torn is not None:
+                logger.warning(_TORN, torn.file, torn.size_bytes, torn.kept_as or "nowhere")
             machine = await recover(self.log)
             machine.agenda.keep_finished_us = self._keeping.finished_us
             self.log.leave_word("")  # what the last one left, if it failed
@@ -190,6 +198,7 @@ class Host:
 
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
         self._no_collections.close()
+        self._has_started.set()
         if durable.exception() is None:
             self._is_apart = set_apart(len(engine.machine.state.timers))
             self.started.set_result(engine)
@@ -202,7 +211,7 @@ class Host:
 
     async def _compact(self, compaction: Compaction) -> None:
         """From the start on: what a start registers is compacted once, at its end."""
-        await asyncio.wait({asyncio.shield(asyncio.wrap_future(self.started))})
+        await self._has_started.wait()
         await compaction.run()
 
     async def _beside(

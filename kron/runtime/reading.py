@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
 
+from kron.core.errors import KronStopped
 from kron.core.machine import Machine
 from kron.core.things import Timer
 from kron.core.views import TimerStatus, by_next_run, timer_status
@@ -12,14 +17,38 @@ from kron.storage.log import Log
 from .clock import Clock
 from .history import Past, past
 
+T = TypeVar("T")
+
 
 class Reading:
-    """Reads one Machine and its Log, as of the last confirmed record; on the engine's loop."""
+    """Reads one Machine and its Log, as of the last confirmed record; on the engine's loop, where
+    `ask` brings a question from any thread."""
 
-    def __init__(self, machine: Machine, log: Log, clock: Clock) -> None:
+    def __init__(
+        self, machine: Machine, log: Log, clock: Clock, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._loop = loop
         self._machine = machine
         self._log = log
         self._clock = clock
+
+    def ask(self, question: Callable[[Reading], T]) -> Future[T]:
+        """Have a question answered on the loop; thread-safe."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+
+        def answer() -> None:
+            try:
+                future.set_result(question(self))
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        try:
+            self._loop.call_soon_threadsafe(answer)
+        except RuntimeError:
+            error = KronStopped("the scheduler has stopped: its event loop was closed.")
+            future.set_exception(error)
+        return future
 
     def status(self, name: str) -> TimerStatus | None:
         """The timer of that name as a dict."""

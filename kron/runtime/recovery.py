@@ -79,7 +79,7 @@ async def recover(log: Log) -> Machine:
     """
     machine, problems = await in_thread(partial(begin, log))
     for problem in problems:
-        logger.warning("an older snapshot is used: %s", problem)
+        logger.warning("a snapshot is passed over: %s", problem)
     while machine.state.index < log.tip:
         records = await log.read(machine.state.index, RECORDS_AT_ONCE)
         await in_thread(partial(fold, machine, records))

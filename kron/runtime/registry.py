@@ -93,7 +93,9 @@ def registered(state: State) -> Iterable[Registration]:
 
 
 def _registration(state: State, timer: Timer) -> Registration:
-    definition, called_us = timer.definition, state.to_wall(timer, timer.anchor_us)
+    # Where the timer is older than this process, the call was not: it came with the start.
+    called_us = max(state.to_wall(timer, timer.anchor_us), state.started_us)
+    definition = timer.definition
     return Registration(timer.name, definition, size_of(definition), timer.target, called_us)
 
 

@@ -24,7 +24,7 @@ class Tasks:
     ) -> None:
         self._finish = finish
         self._loop = loop
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, tuple[asyncio.Task[None], Job, Any]] = {}
 
     def start(self, job: Job) -> None:
         """Call the callback and await it."""
@@ -36,19 +36,29 @@ class Tasks:
 
     def cancel(self, run: int) -> bool:
         """Cancel the task of the run's attempt; False if there is none."""
-        task = self._tasks.get(run)
-        return task is not None and task.cancel()
+        task, job, awaitable = self._tasks.get(run, (None, None, None))
+        if task is None or job is None:
+            return False
+        task.cancel()
+        if not job.has_begun:  # and never will: the task ends without a word
+            del self._tasks[run]
+            getattr(awaitable, "close", lambda: None)()
+            error = "cancelled before it began"
+            self._finish(FinishRun(run, job.attempt, Outcome.CANCELLED, 0, error))
+        return True
 
     async def ended(self) -> None:
         """Until no attempt is left."""
-        while self._tasks:
-            await asyncio.wait(self._tasks.values())
+        while left := [task for task, _, _ in self._tasks.values() if not task.done()]:
+            await asyncio.wait(left)
 
     def _start(self, job: Job, awaitable: Any) -> None:
         # A plain task whatever the loop's task factory: an eager one would end before it is owned.
-        self._tasks[job.run] = asyncio.Task(self._carry(job, awaitable), loop=self._loop)
+        task = asyncio.Task(self._carry(job, awaitable), loop=self._loop)
+        self._tasks[job.run] = (task, job, awaitable)
 
     async def _carry(self, job: Job, awaitable: Any) -> None:
+        job.has_begun = True
         CURRENT.set(job)  # a task has a context of its own
         outcome, error, interrupt = _SUCCEEDED, "", None
         began_ns = perf_counter_ns()

@@ -13,10 +13,12 @@ from kron.storage.lock import last_word
 from kron.storage.segments import LOG_NAME, NEXT_NAME
 
 from . import diagnosis
+from .access import lacks_access, may_read, may_write, why_not_writable
 from .diagnosis import OPEN_TO_OTHERS, Finding, Problem
 from .facts import RuntimeFacts
 from .holder import Holder, find_holder
 from .survey import Survey, survey
+from .tail import tail_in_words
 
 
 class Check(TypedDict):
@@ -69,8 +71,14 @@ def examine(data_dir: str) -> DoctorReport:
     place = DataDir(data_dir, read_only=True)
     look = _look(place)
     checks = [_directory(place)]
-    if os.path.lexists(place.path_of("")):
-        checks += [_files(place), _lock(look), _log(look), *_beginning(look), *_leftovers(place)]
+    if may_read(place.path_of("")) or os.path.islink(data_dir):
+        checks += [
+            _files(place),
+            _lock(look),
+            _log(place, look),
+            *_beginning(look),
+            *_leftovers(place),
+        ]
     problems = [finding.problem for finding in look.findings]
     return {
         "ok": all(check["ok"] for check in checks),
@@ -93,6 +101,8 @@ def with_runtime(
     report: DoctorReport, facts: RuntimeFacts | None, problem: str | None = None
 ) -> DoctorReport:
     """The report with the check of the runtime: its facts, or the problem of reaching it."""
+    if problem is not None and len(report["checks"]) == 1:
+        return report  # the directory could not be looked into: one cause, said once
     wrong = _of_runtime(report["data_dir"], facts, problem)
     if wrong:
         check = _bad("runtime", "; ".join(each["what"] for each in wrong))
@@ -120,9 +130,10 @@ def _look(place: DataDir, *, has_lock: bool = False) -> _Look:
         return _Look(holder, None, found, f"no Kron data in {place.shown}")
     except (StorageError, OSError) as exc:
         # Not ours to judge (another program's, a newer Kron's), or not to be read: hands off.
-        if not (isinstance(exc, UnsafeDataDir) and diagnosis.is_open_to_all(place)):
+        is_named = isinstance(exc, UnsafeDataDir) and diagnosis.is_open_to_all(place)
+        if not is_named and not (isinstance(exc, PermissionError) and found):
             found = [diagnosis.unusable(exc, place)]
-        return _Look(holder, None, found, str(exc))
+        return _Look(holder, None, found, _said(exc))
     if has_lock or (isinstance(holder, Holder) and not holder.is_held):
         found += diagnosis.leftovers(place, is_between=seen.is_between)
     wrong = diagnosis.findings(place, seen)
@@ -132,6 +143,12 @@ def _look(place: DataDir, *, has_lock: bool = False) -> _Look:
 
 def _in_short(finding: Finding) -> str:
     return f"{finding.problem['where']}: {finding.problem['what']}"
+
+
+def _said(exc: StorageError | OSError) -> str:
+    if isinstance(exc, OSError) and exc.filename:
+        return f"{exc.filename}: {exc.strerror}"
+    return str(exc)
 
 
 def _report(place: DataDir, look: _Look) -> LogReport:
@@ -178,16 +195,23 @@ def _stopped(data_dir: str, facts: RuntimeFacts | None) -> str | None:
 
 
 def _directory(place: DataDir) -> Check:
+    path = place.path_of("")
     try:
         place.prepare()
-        state = os.stat(place.path_of(""))
+        state = os.stat(path)
     except FileNotFoundError:
         return _bad("directory", "it does not exist; is it the right one (--data-dir, KRON_HOME)?")
     except (StorageError, OSError) as exc:
-        return _bad("directory", str(exc))
+        if isinstance(exc, PermissionError) and os.path.isdir(path):
+            return _bad("directory", f"it cannot be read; {why_not_writable(place)}")
+        return _bad("directory", _said(exc))
     mode = stat.S_IMODE(state.st_mode)
     if state.st_uid != os.geteuid():
         return _bad("directory", f"it belongs to user {state.st_uid}; run as its owner")
+    if not may_write(path):
+        return _bad(
+            "directory", f"mode {mode:04o}: no start can write it; {why_not_writable(place)}"
+        )
     if mode & OPEN_TO_OTHERS:
         return _good("directory", f"mode {mode:04o}; private would be: chmod 700 {place.shown}")
     return _good("directory", f"mode {mode:04o}")
@@ -198,8 +222,11 @@ def _files(place: DataDir) -> Check:
     try:
         names = sorted(os.listdir(place.path_of("")))
         wrong = [name for name in names if diagnosis.is_open(place, name)]
+        closed = [place.show(name) for name in names if lacks_access(place, name)]
     except (StorageError, OSError) as exc:
-        return _bad("files", str(exc))
+        return _bad("files", _said(exc))
+    if closed:
+        return _bad("files", f"its owner lacks access; run: chmod 600 {' '.join(closed)}")
     if wrong:
         paths = " ".join(place.show(name) for name in wrong)
         return _bad("files", f"open to others; run: chmod 600 {paths}")
@@ -216,19 +243,19 @@ def _lock(look: _Look) -> Check:
     return _good("lock", f"free; the last holder was {who}" if pid else "free")
 
 
-def _log(look: _Look) -> Check:
+def _log(place: DataDir, look: _Look) -> Check:
     found = look.found
     if found is None:
         return _bad("log", look.error or "")
     wrong = [*found.history, *found.trailing, *found.unreadable]
-    if found.stop is not None or found.begins_at is None or wrong:
+    if found.stop is not None or found.begins_at is None or wrong or found.sealed_later:
         return _bad("log", look.error or "")
     sizes = [each.size_bytes for each in found.segments if each not in found.unreachable]
     records = found.tip - found.base
-    text = f"{records:,} records in {_files_in_words(len(sizes))}, {sum(sizes):,} bytes,"
+    text = f"{counted(records, 'record')} in {_files_in_words(len(sizes))}, {sum(sizes):,} bytes,"
     text += " readable to the end"
     if found.torn_bytes:
-        text += f"; an unfinished record of {found.torn_bytes} bytes, cut at the next start"
+        text += f"; {tail_in_words(place, found.torn_bytes)}"
     if found.is_between:
         text += f"; {NEXT_NAME} becomes {LOG_NAME} at the next start"
     return _good("log", text)
@@ -260,7 +287,7 @@ def _state(found: Survey) -> Check:
     if found.begins_at is None:
         return _bad("state", "nothing whole to begin from")
     state = found.machine.state
-    text = f"{len(state.timers):,} timers, {len(state.runs):,} open runs"
+    text = f"{counted(len(state.timers), 'timer')}, {counted(len(state.runs), 'open run')}"
     if found.stop is not None:
         return _bad("state", text + f" up to record {found.tip:,}")
     return _good("state", text)
@@ -269,10 +296,20 @@ def _state(found: Survey) -> Check:
 def _leftovers(place: DataDir) -> list[Check]:
     """What starts and repairs have put aside; none of it is a problem."""
     with suppress(OSError):
-        if names := diagnosis.kept_aside(place):
-            kept = f"{', '.join(names)}: Kron does not need it, it may be deleted"
-            return [_good("put aside", kept)]
+        names = diagnosis.kept_aside(place)
+        lines = [name for name in names if diagnosis.has_whole_line(place, name)]
+        parts = []
+        if lines:
+            parts.append(f"{', '.join(lines)}: has a whole line, look at it before you delete it")
+        if others := [name for name in names if name not in lines]:
+            parts.append(f"{', '.join(others)}: Kron does not need it, it may be deleted")
+        return [_good("put aside", "; ".join(parts))] if parts else []
     return []
+
+
+def counted(number: int, thing: str) -> str:
+    """1 timer, 2 timers."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _good(name: str, detail: str) -> Check:

@@ -11,12 +11,15 @@ from typing import NamedTuple, TypedDict
 from kron.core.errors import StorageError
 from kron.storage.datadir import DataDir
 from kron.storage.indexer import TEMPORARY_NAME as INDEX_TEMPORARY
-from kron.storage.lines import Header
+from kron.storage.lines import MAX_RECORD_BYTES, Header
+from kron.storage.lock import LOCK_NAME
 from kron.storage.segments import LOG_NAME, NEXT_NAME
 from kron.storage.snapshots import TEMPORARY_NAME as SNAPSHOT_TEMPORARY
 
+from .access import lacks_access, may_read, may_write, why_not_writable
 from .address import SOCKET_NAME
 from .survey import Flaw, Stop, Survey
+from .tail import NOTE
 
 OPEN_TO_OTHERS = 0o077
 RESTORE = "nothing: restore the directory from a copy"
@@ -85,6 +88,8 @@ class Finding(NamedTuple):
 
 def findings(place: DataDir, found: Survey) -> list[Finding]:
     """What a survey means; in the order in which the steps have to be taken."""
+    if found.sealed_later is not None:  # all else follows from which of the two is the right one
+        return [_older(place, found, found.sealed_later)]
     return [*_snapshots(place, found), *_history(place, found), *_log(place, found)]
 
 
@@ -107,8 +112,17 @@ def open_files(place: DataDir) -> list[Finding]:
             f"chmod 700 {place.shown}",
         )
         found.append(Finding(problem, [SetMode("", 0o700)]))
-    for name in sorted(os.listdir(place.path_of(""))):
-        if not is_open(place, name):
+    path = place.path_of("")
+    if os.path.isdir(path) and not (may_read(path) and may_write(path)):
+        meaning = f"a start is refused; {why_not_writable(place)}"
+        what = f"the directory cannot be {'written' if may_read(path) else 'read'}"
+        found.append(fixed(problem_of(what, place.shown, meaning, None)))
+        if not may_read(path):
+            return found
+    names = sorted(os.listdir(path))
+    found += [_closed(place, name) for name in names if lacks_access(place, name)]
+    for name in names:
+        if not is_open(place, name) or lacks_access(place, name):
             continue
         problem = problem_of(
             f"the file is open to others (mode {_mode(place, name):04o})",
@@ -118,6 +132,14 @@ def open_files(place: DataDir) -> list[Finding]:
         )
         found.append(Finding(problem, [SetMode(name, 0o600)]))
     return found
+
+
+def _closed(place: DataDir, name: str) -> Finding:
+    where, remedy = place.show(name), f"chmod 600 {place.show(name)}"
+    what = f"the file cannot be read and written by its owner (mode {_mode(place, name):04o})"
+    if name == LOCK_NAME:  # no repair without the lock
+        return fixed(problem_of(what, where, f"a start is refused; run: {remedy}", None))
+    return Finding(problem_of(what, where, "a start is refused", remedy), [SetMode(name, 0o600)])
 
 
 def leftovers(place: DataDir, *, is_between: bool) -> list[Finding]:
@@ -135,6 +157,17 @@ def leftovers(place: DataDir, *, is_between: bool) -> list[Finding]:
         )
         found.append(Finding(problem, [SetAside(name)]))
     return found
+
+
+def has_whole_line(place: DataDir, name: str) -> bool:
+    """Whether what a start cut off is more than an unfinished record. Raises OSErrors."""
+    if ".torn-" not in name:
+        return False
+    fd = place.disk.open(place.path_of(name), os.O_RDONLY)
+    try:
+        return b"\n" in place.disk.pread(fd, MAX_RECORD_BYTES, 0)
+    finally:
+        place.disk.close(fd)
 
 
 def kept_aside(place: DataDir) -> list[str]:
@@ -211,16 +244,27 @@ def _history(place: DataDir, found: Survey) -> Iterator[Finding]:
     unreadable = [each for each in found.unreadable if 0 < each.record <= begins_at]
     if bad := [*found.history, *unreadable]:
         yield _old_damage(place, found, bad)
-    elif found.unreachable and found.stop is None:
-        names = [each.name for each in found.unreachable]
+    elif names := _below_a_gap(found):
+        state = "; the state is complete" if found.stop is None else ""
         problem = problem_of(
             f"not part of the log any more: a file between them and {LOG_NAME} is gone",
             ", ".join(map(place.show, names)),
-            f"the history up to record {found.base:,} cannot be shown; the state is complete",
+            f"the history up to record {found.base:,} cannot be shown{state}",
             f"move {_listed(names)} away",
             is_harmless=True,
         )
         yield Finding(problem, [SetAside(name) for name in names])
+
+
+def _below_a_gap(found: Survey) -> list[str]:
+    """The files that are not part of the log, nor will be after the repair."""
+    names = [each.name for each in found.unreachable]
+    if found.stop is None:
+        return names
+    is_kept = found.stop.segment is not None and found.stop.segment not in found.unreachable
+    if not is_kept or (found.begins_at or 0) < found.base:
+        return []
+    return [name for name in names if name not in found.stop.later]
 
 
 def _old_damage(place: DataDir, found: Survey, bad: list[Flaw]) -> Finding:
@@ -260,24 +304,38 @@ def _log(place: DataDir, found: Survey) -> Iterator[Finding]:
         yield _given_up(place, found, found.stop)
 
 
+def _older(place: DataDir, found: Survey, later: str) -> Finding:
+    base = next(each.base for each in reversed(found.segments) if not each.is_sealed)
+    meaning = (
+        f"a start is refused: an older {LOG_NAME} was put here, or its newer one was lost; a repair"
+        " cannot know which of the two holds your records, and moves neither. Put the newer"
+        f" {LOG_NAME} back"
+    )
+    what = f"it begins after record {base:,}, but {later} was sealed later"
+    return fixed(problem_of(what, place.show(LOG_NAME), meaning, None))
+
+
 def _given_up(place: DataDir, found: Survey, stop: Stop) -> Finding:
     flaw = stop.flaw
     where = f"{place.show(flaw.name)}, byte {flaw.offset:,}, record {flaw.record:,}"
     is_there = place.exists(flaw.name)
-    if stop.segment is None and is_there:
+    is_empty = flaw.name == LOG_NAME and _is_empty(place, LOG_NAME)
+    if stop.segment is None and is_there and not is_empty and flaw.name not in stop.later:
         meaning = "a start is refused; the records in it may be whole, but not whose they are"
-        return fixed(
-            problem_of(f"the file has no header: {_reason(flaw.why)}", where, meaning, None)
-        )
+        return fixed(problem_of(_reason(flaw.why), where, meaning, None))
     lost = _lost(stop)
     what = f"the log is damaged: {_reason(flaw.why)}" if is_there else "a file of the log is gone"
     meaning = f"a start is refused; the state can be followed up to record {flaw.record - 1:,}"
     header = Header(found.log_id, flaw.record - 1)
-    note = f"kron doctor --repair: {lost}; {stop.lost_bytes} bytes from here on"
+    note = f"{NOTE}{lost}; {stop.lost_bytes} bytes from here on"
     name = None if stop.segment is None else stop.segment.name
     steps: list[Step] = [SetAside(each) for each in reversed(stop.later)]
     steps.append(GiveUp(flaw.record, name, flaw.offset, header, note))
     return Finding(problem_of(what, where, meaning, f"{_how(stop, name)}; {lost}"), steps)
+
+
+def _is_empty(place: DataDir, name: str) -> bool:
+    return place.exists(name) and os.lstat(place.path_of(name)).st_size == 0
 
 
 def _lost(stop: Stop) -> str:
@@ -311,7 +369,8 @@ def problem_of(
 
 def _reason(why: str) -> str:
     """An error's text without its place and its remedy, which stand elsewhere here."""
-    text = re.sub(r"^.*?: damaged at byte \d+(: |, )(where record \d+ should be: )?", "", why)
+    text = re.sub(r"^.*?: (?=the header at byte)", "", why)
+    text = re.sub(r"^.*?: damaged at byte \d+(: |, )(where record \d+ should be: )?", "", text)
     return re.split(r"\.? Nothing was changed|; nothing was changed|\. Restore|\. Use", text)[0]
 
 
@@ -326,4 +385,7 @@ def _listed(names: list[str]) -> str:
 
 def unusable(exc: StorageError | OSError, place: DataDir) -> Finding:
     """What is not ours to judge or cannot be read: nothing here is repaired."""
-    return fixed(problem_of(str(exc), place.shown, "a start is refused", None))
+    what, where = str(exc), place.shown
+    if isinstance(exc, OSError):
+        what, where = exc.strerror or str(exc), exc.filename or where
+    return fixed(problem_of(what, where, "a start is refused", None))

@@ -43,7 +43,7 @@ def repair(
     lock.acquire()
     try:
         with ExitStack() as held:
-            _lock_log(place, held)
+            _lock_log(place, held, agreed)
             if diagnose() != agreed:
                 raise StorageError(
                     f"{data_dir} has changed since it was examined. Nothing was repaired; look"
@@ -57,10 +57,15 @@ def repair(
         lock.release()
 
 
-def _lock_log(place: DataDir, held: ExitStack) -> None:
+def _lock_log(place: DataDir, held: ExitStack, agreed: list[Finding]) -> None:
     """Who removes `kron.lock` does not let a second writer in; see storage/recovery.py."""
     if place.exists(LOG_NAME):
-        fd = place.open_file(LOG_NAME, os.O_RDWR)
+        try:
+            fd = place.open_file(LOG_NAME, os.O_RDWR)
+        except PermissionError:
+            if any(SetMode(LOG_NAME, 0o600) in each.steps for each in agreed):
+                return  # to be made accessible: nothing in it is changed before
+            raise
         held.callback(place.disk.close, fd)
         if not place.disk.try_lock(fd):
             raise locked_by(place, None)

@@ -58,8 +58,9 @@ class Flaw(NamedTuple):
 
 class Stop(NamedTuple):
     """Where the records end too early: record `flaw.record` cannot be had, and those behind it, up
-    to `highest`, are of no use. `segment` is the file it should be in; None if that is not there or
-    has no header. `later` are the files behind; `lost_bytes` all that is given up."""
+    to `highest`, are of no use. `segment` is the file to be cut; None if it is not there, has no
+    header, or is not needed up to there. `later` are the files behind, and all others that a start
+    would not take beside a log that ends here; `lost_bytes` all that is given up."""
 
     flaw: Flaw
     segment: Segment | None
@@ -71,7 +72,8 @@ class Stop(NamedTuple):
 @dataclass
 class Survey:
     """`begins_at` is the record after which the state begins, from `snapshot` if that is a name;
-    None if there is no beginning. `machine` has folded what can be followed from there."""
+    None if there is no beginning. `machine` has folded what can be followed from there.
+    `sealed_later` is the sealed file that is newer than kron.aof, which no start takes."""
 
     log_id: str = ""
     segments: list[Segment] = field(default_factory=list)
@@ -82,6 +84,7 @@ class Survey:
     snapshot: str | None = None
     is_between: bool = False
     is_missing: bool = False
+    sealed_later: str | None = None
     machine: Machine = field(default_factory=Machine)
     torn_bytes: int = 0
     history: list[Flaw] = field(default_factory=list)
@@ -123,7 +126,8 @@ def _names(place: DataDir) -> list[tuple[str, int]]:
 
 def _is_clean(found: Survey) -> bool:
     problems = [seen.problem for seen in found.snapshots if seen.problem]
-    return not (problems or found.stop or found.history or found.trailing or found.unreadable)
+    flaws = [*found.history, *found.trailing, *found.unreadable]
+    return not (problems or found.stop or flaws or found.sealed_later)
 
 
 class _Surveyor:
@@ -159,6 +163,8 @@ class _Surveyor:
                 active, found.is_between = look_at(place, NEXT_NAME, None), True
         if active is not None:
             heads.append(active)
+            if lasts and lasts[-1] > active[0].base:
+                found.sealed_later = sealed_name(lasts[-1])
         if heads:
             found.log_id = heads[-1][0].log_id
         elif not found.is_missing or any(map(place.exists, SNAPSHOT_NAMES)):
@@ -253,9 +259,10 @@ class _Surveyor:
     # -- how far it can be followed ------------------------------------------------------------
 
     def _read_history(self, up_to: int) -> None:
-        """The files that the state does not need are to be whole too."""
+        """The files that the state does not need are to be whole too; also those that a repair
+        makes part of the log again, because it lets the log end where they end."""
         for segment in self._found.segments:
-            is_in = segment not in self._found.unreachable
+            is_in = up_to < self._found.base or segment not in self._found.unreachable
             if is_in and segment.last is not None and segment.last <= up_to:
                 self._read(segment, None)
 
@@ -307,7 +314,12 @@ class _Surveyor:
             scan.start_at(found.log_id, flaw.record - 1, flaw.offset)
             highest = max(_indices_behind(scan), default=flaw.record - 1)
             later = [each for each in found.segments if each.base >= flaw.record]
-            found.stop = self._stop(flaw, segment, later, highest, scan.end - flaw.offset)
+            lost = scan.end - flaw.offset
+            if flaw.record > found.tip:
+                found.stop = self._stop(flaw, segment, later, highest, lost)
+            else:  # the damage is below the snapshot: to cut the file there would lose the state
+                flaw = flaw._replace(record=found.tip + 1)
+                found.stop = self._stop(flaw, None, [segment, *later], highest, 0)
 
     def _stop_at_gap(self, tip: int) -> None:
         """No file has the next record; that is wrong unless all ends here, in a log file."""
@@ -330,7 +342,12 @@ class _Surveyor:
     ) -> Stop:
         for each in later:
             highest = max(highest, each.last or 0, *self._indices_of(each))
-        names = [each.name for each in later if each.name != flaw.name]
+        names = [each.name for each in later]
+        base = flaw.record - 1 if segment is None else segment.base  # that of the next kron.aof
+        sealed = map(sealed_name, sealed_lasts(self._place))
+        names += [name for name in sealed if _last_of(name) > base and name not in names]
+        if segment is not None and segment.name in names:
+            names.remove(segment.name)
         lost_bytes = lost + sum(each.size_bytes for each in later)
         return Stop(flaw, segment, highest, names, lost_bytes)
 
@@ -360,6 +377,10 @@ def _is_record(line: Record) -> bool:
 
 def _name(flaw: Flaw) -> str:
     return flaw.name
+
+
+def _last_of(name: str) -> int:
+    return int(name.removeprefix(f"{LOG_NAME}."))
 
 
 def _has_next(segment: Segment, tip: int) -> bool:

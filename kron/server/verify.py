@@ -15,10 +15,11 @@ from kron.storage.datadir import DataDir
 from kron.storage.log import Record
 from kron.storage.reader import LogReader
 from kron.storage.row_index import encode_index, framing_of, index_name, offsets_in
-from kron.storage.segments import Segment
+from kron.storage.segments import Segment, look_at, sealed_lasts, sealed_name
 from kron.storage.snapshot import SNAPSHOT_NAMES, kept_snapshots
 
 from .differences import differences
+from .tail import tail_in_words
 
 ATTEMPTS = 5
 """How often it begins anew because a living runtime has let go of what it was to begin from."""
@@ -40,14 +41,17 @@ class FileProof(TypedDict):
 
 
 class Proof(TypedDict):
-    """`ok` is false if anything is wrong. `torn_bytes` is an unfinished record at the end, which
-    is nothing wrong: the next start cuts it."""
+    """`ok` is false if anything is wrong. The records `first` to `records` were read (none if
+    `first` is above). `torn_bytes` is an unfinished record at the end, which is nothing wrong: the
+    next start cuts it; `torn` says what it is in words."""
 
     ok: bool
     data_dir: str
     log_id: str
+    first: int
     records: int
     torn_bytes: int
+    torn: str | None
     files: list[FileProof]
 
 
@@ -74,7 +78,7 @@ class _Verification:
     def __init__(self, data_dir: str) -> None:
         self._dir = DataDir(data_dir, read_only=True)
         self._reader = LogReader(data_dir)
-        self._index = self._reader.base
+        self._index = self._base = self._reader.base
         self._machine = None if self._index else Machine()
         self._proofs: list[FileProof] = []
         self._at: dict[int, FileProof] = {}
@@ -93,13 +97,16 @@ class _Verification:
                 _blame(proof, f"it stands for record {index:,}; the log ends at {self._index:,}")
             elif self._restore(index, proof) is not None:
                 proof["result"] = "whole"
-        files = [*self._proofs, *snapshots]
+        files = [*self._proofs, *snapshots, *self._find_orphans()]
+        torn_bytes = self._reader.torn_bytes
         return {
             "ok": all(each["result"] != "wrong" for each in files),
             "data_dir": self._dir.shown,
             "log_id": self._reader.log_id,
+            "first": self._base + 1,
             "records": self._index,
-            "torn_bytes": self._reader.torn_bytes,
+            "torn_bytes": torn_bytes,
+            "torn": tail_in_words(self._dir, torn_bytes) if torn_bytes else None,
             "files": files,
         }
 
@@ -123,7 +130,8 @@ class _Verification:
         if segment.last is None:
             proof["last"] = self._index
         elif proof["result"] == "ok":
-            self._check_index(segment, proof)
+            with suppress(FileNotFoundError):  # let go just now, after it was read
+                self._check_index(segment, proof)
         self._proofs.append(proof)
         return True
 
@@ -150,18 +158,32 @@ class _Verification:
         self._look_at_snapshot()
 
     def _check_index(self, segment: Segment, proof: FileProof) -> None:
-        """The index beside a sealed file, if there is one, is exactly what it should be."""
+        """The index beside a sealed file is exactly what it should be. Raises FileNotFoundError if
+        there is none, or the file has gone."""
         name, log_id = index_name(segment), self._reader.log_id
-        try:
-            fd = self._dir.open_file(name, os.O_RDONLY)
-        except FileNotFoundError:
-            return
+        fd = self._dir.open_file(name, os.O_RDONLY)
         with open(fd, "rb") as file:
             found = offsets_in(self._dir, log_id, segment, lambda: None)
             lines = encode_index(framing_of(log_id, segment), found)
             is_right = all(file.read(len(line)) == line for line in lines) and not file.read(1)
         if not is_right:
             _blame(proof, f"{self._dir.show(name)} is not its index; remove it, it is made anew")
+
+    def _find_orphans(self) -> list[FileProof]:
+        """Sealed files below a gap: history that is there, and that nothing can read any more. What
+        a living runtime lets go meanwhile, the oldest first, leaves no gap."""
+        lasts = sealed_lasts(self._dir)
+        in_chain = {segment.last for segment in LogReader(self._dir.shown).files}
+        found = []
+        for name, last in ((sealed_name(last), last) for last in lasts if last not in in_chain):
+            with suppress(FileNotFoundError):
+                size_bytes = os.lstat(self._dir.path_of(name)).st_size
+                found.append(_proof(name, 0, None, size_bytes))
+                with suppress(StorageError, OSError):
+                    header, _ = look_at(self._dir, name, last)
+                    found[-1].update({"first": header.base + 1, "last": last})
+                _blame(found[-1], "not part of the log: a file that follows it is gone")
+        return found
 
     # -- snapshots ---------------------------------------------------------------------------
 
@@ -170,7 +192,10 @@ class _Verification:
         proofs, kept = [], kept_snapshots(self._dir, self._reader.log_id)
         for name in filter(self._dir.exists, SNAPSHOT_NAMES):
             found = kept.get(name)
-            size_bytes = os.lstat(self._dir.path_of(name)).st_size
+            try:
+                size_bytes = os.lstat(self._dir.path_of(name)).st_size
+            except FileNotFoundError:  # a living runtime gives it another name
+                continue
             proofs.append(_proof(name, 0, None if found is None else found.index, size_bytes))
             if found is None:
                 _blame(proofs[-1], "its first line is damaged, or of another log (byte 0)")

@@ -44,7 +44,7 @@ class Chain:
 
     @property
     def base(self) -> int:
-        """The index before the oldest record."""
+        """The index before the oldest record. While a file is let go it is a moment late."""
         return self._segments[0].base
 
     @property

@@ -19,7 +19,7 @@ from kron.core.events import POSITIONS
 from kron.core.rows import Row, row_of
 from kron.storage.backwards import Lines
 from kron.storage.datadir import DataDir
-from kron.storage.lines import Header, parse_record, seed_of, why_not_record
+from kron.storage.lines import REMEDY, Header, parse_record, seed_of, why_not_record
 from kron.storage.log import Record
 from kron.storage.markers import marker_of
 from kron.storage.row_index import IndexUnusable, offsets_back
@@ -129,18 +129,18 @@ class Search:
                     raise IndexUnusable
                 begin = offset
                 yield from (row for row in rows if row.id < self._before)
+            return
         except IndexUnusable:
             self.unindexed.append(segment)
-            file = self._dir.show(segment.name)
-            yield from self._rows_on(lines.back_with(self._word, begin), file)
+        file = self._dir.show(segment.name)
+        yield from self._rows_on(lines.back_with(self._word, begin), file)
 
     def _rows_on(self, lines: Iterator[tuple[int, bytes]], file: str) -> Iterator[Row]:
         for offset, line in lines:
             record = parse_record(self._seed, line)
             if record is None:
                 raise LogCorrupt(
-                    f"{file}: damaged at byte {offset}: {why_not_record(line)}. Nothing was"
-                    " changed; restore the file from a copy."
+                    f"{file}: damaged at byte {offset}: {why_not_record(line)}. {REMEDY}"
                 )
             if marker_of(record) is None:
                 rows = rows_back(record, self._timer)

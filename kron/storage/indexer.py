@@ -88,11 +88,13 @@ class Indexer:
     # -- the thread --------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while self._goes_on():
-            with suppress(_Closed):
-                self._remove_orphans()
-                for segment in self._segments():
-                    self._make_if_missing(segment)
+        try:
+            while self._goes_on():
+                self._make_missing()
+        except BaseException:  # a bug here ends this thread; the next question gets another one
+            with self._in_use:
+                self._thread, self._is_asked = None, False
+            raise
 
     def _goes_on(self) -> bool:
         with self._in_use:
@@ -100,6 +102,12 @@ class Indexer:
             if not is_asked:
                 self._thread = None
             return is_asked
+
+    def _make_missing(self) -> None:
+        with suppress(_Closed):
+            self._remove_orphans()
+            for segment in self._segments():
+                self._make_if_missing(segment)
 
     def _make_if_missing(self, segment: Segment) -> None:
         if not segment.is_sealed or segment.name in self._given_up:

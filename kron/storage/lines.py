@@ -25,6 +25,8 @@ CHUNK_BYTES = 1 << 20
 """How much is read at once."""
 
 RUST_KRON = "written by another program that calls itself Kron (kron-scheduler 0.1, Rust)"
+REMEDY = "Nothing was changed; see: kron doctor, or restore the file from a copy."
+"""What a text that refuses a damaged file ends with."""
 
 _MAGIC = b"kron-log"
 _HEADER_SEED = crc32(_MAGIC)
@@ -120,15 +122,15 @@ def parse_header(line: bytes, file: str) -> Header:
         )
     header = Header(fields["log_id"], fields["base"])
     if header.base != record.index or not _LOG_ID.fullmatch(header.log_id):
-        raise LogCorrupt(f"{file}: the header at byte 0 contradicts itself")
+        raise LogCorrupt(f"{file}: the header at byte 0 contradicts itself. {REMEDY}")
     return header
 
 
 def _no_header(line: bytes, file: str) -> ForeignLog | LogCorrupt:
     if not line:
-        return LogCorrupt(f"{file}: the header at byte 0 is missing. Restore the file from a copy.")
+        return LogCorrupt(f"{file}: the header at byte 0 is missing. {REMEDY}")
     if line.startswith(b'{"v":') and b'"ts":' in line:
         return ForeignLog(f"{file} was {RUST_KRON}. Use another data dir; nothing was changed.")
     if _FRONT.match(line) or _MAGIC in line[:80]:
-        return LogCorrupt(f"{file}: the header at byte 0 is damaged. Restore the file from a copy.")
+        return LogCorrupt(f"{file}: the header at byte 0 is damaged. {REMEDY}")
     return ForeignLog(f"{file} is not a Kron log. Use another data dir; nothing was changed.")

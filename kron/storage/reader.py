@@ -13,6 +13,7 @@ from kron.storage.disk import OS_DISK, Disk
 from kron.storage.history import LOOKS, Wanted, find_rows
 from kron.storage.lines import Header
 from kron.storage.log import Record, SnapshotFile
+from kron.storage.scan import Mark, Scan
 from kron.storage.segments import (
     LOG_NAME,
     Segment,
@@ -39,6 +40,8 @@ class LogReader:
     both as they were when the directory was last looked at: when this was made, when an iteration
     began, or when a file was gone that had been there.
 
+    An iteration of `records_after` an index that the one before came to does not rescan its file.
+
     Raises StorageError if there is no log, and as `Log.open` does for a log that cannot be used.
     """
 
@@ -47,6 +50,7 @@ class LogReader:
         self.problem: str | None = None
         self.log_id = ""
         self.files: list[Segment] = []
+        self._cursor: tuple[Header, Mark] | None = None
         self._dir = DataDir(data_dir, disk=disk, read_only=True)
         self._look()
 
@@ -89,7 +93,7 @@ class LogReader:
             self._look()
             yield from self._passes(index)
         except StorageError as exc:
-            self.problem = str(exc)
+            self.problem, self._cursor = str(exc), None
             raise
 
     def _passes(self, index: int | None) -> Iterator[Record]:
@@ -124,13 +128,23 @@ class LogReader:
         fd = self._dir.open_file(segment.name, os.O_RDONLY)
         try:
             scan = scan_of(self._dir, fd, segment.name)
-            if scan.header() != Header(self.log_id, segment.base):
+            header = scan.header()
+            if header != Header(self.log_id, segment.base):
                 raise FileNotFoundError  # another file has its name now
+            self._skip(scan, header, index)
             yield from (each for each in records_of(scan, segment.last) if each.index > index)
             if scan.tail_bytes:
                 self.torn_bytes, self.problem = scan.tail_bytes, scan.why_tail()
+            self._cursor = header, scan.mark()
         finally:
             self._dir.disk.close(fd)
+
+    def _skip(self, scan: Scan, header: Header, index: int) -> None:
+        """Pass over what the last whole reading of this file has seen, if `index` is behind it."""
+        if self._cursor is not None and self._cursor[0] == header:
+            mark = self._cursor[1]
+            if mark.after <= index and mark.offset <= scan.end:
+                scan.go_on(mark)
 
     def _look(self) -> None:
         """See which files there are; more than once if they contradict each other."""

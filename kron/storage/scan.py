@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from kron.core.errors import LogCorrupt
 from kron.storage.disk import Disk
 from kron.storage.lines import (
     CHUNK_BYTES,
     MAX_RECORD_BYTES,
+    REMEDY,
     Header,
     find_records,
     parse_header,
@@ -19,6 +21,16 @@ from kron.storage.lines import (
 )
 from kron.storage.log import Record
 from kron.storage.markers import Stretch, marker_of
+
+
+class Mark(NamedTuple):
+    """Where a scan stands in its file: `after` is the last record seen, `offset` the byte behind
+    it; and what the markers up to there said."""
+
+    after: int
+    offset: int
+    stretch: Stretch
+    marked_at: int
 
 
 class Scan:
@@ -55,13 +67,21 @@ class Scan:
         line, newline, _ = front.partition(b"\n")
         header = parse_header(line, self.file)
         if not newline:
-            raise LogCorrupt(f"{self.file}: the header at byte 0 has no end. Restore the file.")
+            raise LogCorrupt(f"{self.file}: the header at byte 0 has no end. {REMEDY}")
         self.start_at(header.log_id, header.base, len(line) + 1)
         return header
 
     def start_at(self, log_id: str, index: int, offset: int) -> None:
         """Go on after record `index`, which ends at `offset`."""
         self._seed, self.index, self.offset = seed_of(log_id), index, offset
+
+    def mark(self) -> Mark:
+        """Where it stands, for a later scan of this file to `go_on` from."""
+        return Mark(self.index, self.offset, self._stretch, self._marked_at)
+
+    def go_on(self, mark: Mark) -> None:
+        """Go on where another scan stood; `header` was read, and was the same for that one."""
+        self.index, self.offset, self._stretch, self._marked_at = mark
 
     def records(self) -> Iterator[Record]:
         """The records from here to the last valid one.
@@ -78,8 +98,7 @@ class Scan:
             if marker is None and record.index != self.index + 1:
                 raise LogCorrupt(
                     f"{self.file}: damaged at byte {self.offset}: record {record.index}"
-                    f" follows record {self.index}. Nothing was changed; restore the file from"
-                    " a copy."
+                    f" follows record {self.index}. {REMEDY}"
                 )
             self.offset += len(line) + 1
             if marker is not None:
@@ -102,7 +121,7 @@ class Scan:
                 raise LogCorrupt(
                     f"{self.file}: damaged at byte {self.offset}, where record {self.index + 1}"
                     f" should be: {self.why_tail()}, but {_shown(line)} follows at byte"
-                    f" {position}. Nothing was changed; restore the file from a copy."
+                    f" {position}. {REMEDY}"
                 )
 
     def _is_proof(self, line: Record) -> bool:

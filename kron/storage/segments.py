@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from kron.core.errors import ForeignLog, LogCorrupt, StorageError
 from kron.storage.datadir import DataDir
-from kron.storage.lines import Header
+from kron.storage.lines import REMEDY, Header
 from kron.storage.log import Record
 from kron.storage.scan import Scan
 
@@ -23,7 +23,6 @@ NEXT_NAME = "kron.aof.tmp"
 """The file that will be `kron.aof` when the present one has been sealed."""
 
 _SEALED = re.compile(r"kron\.aof\.([1-9][0-9]{0,18})")
-_RESTORE = "Restore {name} from a copy; nothing was changed."
 
 
 class Segment(NamedTuple):
@@ -82,8 +81,7 @@ def chain_to(data_dir: DataDir, header: Header) -> list[Segment]:
     if newest > header.base:
         raise LogCorrupt(
             f"{data_dir.show(LOG_NAME)} begins after record {header.base}, but"
-            f" {data_dir.show(sealed_name(newest))} was sealed later. Restore the newer"
-            f" {LOG_NAME}; nothing was changed."
+            f" {data_dir.show(sealed_name(newest))} was sealed later. {REMEDY}"
         )
     chain: list[Segment] = []
     base = header.base
@@ -114,8 +112,7 @@ def header_between(data_dir: DataDir, newest: int) -> Header:
 def log_missing(data_dir: DataDir, kept: str) -> LogCorrupt:
     """The error that names the missing `kron.aof`, and a file that shows it was there."""
     return LogCorrupt(
-        f"{data_dir.show(LOG_NAME)} is missing, but {data_dir.show(kept)} is there. Restore it"
-        " from a copy, or use another data dir; nothing was changed."
+        f"{data_dir.show(LOG_NAME)} is missing, but {data_dir.show(kept)} is there. {REMEDY}"
     )
 
 
@@ -124,12 +121,10 @@ def _sealed(data_dir: DataDir, last: int, log_id: str) -> Segment:
     try:
         header, segment = look_at(data_dir, name, last)
     except ForeignLog as exc:  # our own name: another data dir is not the remedy
-        raise LogCorrupt(f"{exc} {_RESTORE.format(name=name)}") from exc
+        raise LogCorrupt(f"{data_dir.show(name)} is not a Kron log (byte 0). {REMEDY}") from exc
     if header.log_id != log_id or header.base >= last:
         wrong = "is of another log" if header.log_id != log_id else "contradicts its name"
-        raise LogCorrupt(
-            f"{data_dir.show(name)}: the header at byte 0 {wrong}. {_RESTORE.format(name=name)}"
-        )
+        raise LogCorrupt(f"{data_dir.show(name)}: the header at byte 0 {wrong}. {REMEDY}")
     return segment
 
 
@@ -150,7 +145,4 @@ def records_of(scan: Scan, last: int | None) -> Iterator[Record]:
         wrong = f"something follows record {last}, after which it was sealed"
     else:
         wrong = f"record {scan.index + 1} should be here, and it was sealed after record {last}"
-    raise LogCorrupt(
-        f"{scan.file}: damaged at byte {offset}: {wrong}. Nothing was changed; restore the file"
-        " from a copy."
-    )
+    raise LogCorrupt(f"{scan.file}: damaged at byte {offset}: {wrong}. {REMEDY}")

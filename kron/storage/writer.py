@@ -224,7 +224,8 @@ class Writer:
     def _write(self, content: bytes) -> None:
         written = self._disk.write(self._fd, content)
         if written != len(content):
-            raise OSError(errno.EIO, f"short write ({written} of {len(content)} bytes)")
+            taken = f"{written} of {len(content)} bytes"
+            raise OSError(errno.ENOSPC, f"short write ({taken}): the disk is full, or failing")
         if self._unsynced_since is None:
             self._unsynced_since = time.monotonic()
         self._end += written

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kron
+from kron.cli import tail
 from kron.cli.remote import Remote
 from kron.core.errors import KronError
 from kron.storage.datadir import DataDir
@@ -124,6 +125,24 @@ def test_following_the_log_shows_new_events_until_it_is_interrupted(
         follower.send_signal(2)
         assert follower.wait(10) == 130
         assert follower.stderr.read() == ""
+
+
+def test_the_reason_stands_where_a_narrow_terminal_shows_it() -> None:
+    at = "2026-05-14T17:21:29+00:00"
+    fields = {"record": 7, "time": at, "event": "RUN_MISSED", "timer": "beat", "first": at}
+    line = tail.Entry({**fields, "last": at, "moments": 12, "reason": "changed"}).line(None)
+    assert "beat  reason=changed  first=" in line.plain
+
+
+def test_a_tail_that_follows_for_long_keeps_few_runs_in_mind(
+    cli: Kron, live: kron.Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = [entry.fields for entry in tail.LogTail(str(cli.directory)).read()]
+    monkeypatch.setattr(tail, "RUNS_KNOWN", 1)
+    log = tail.LogTail(str(cli.directory))
+    entries = [entry.fields for entry in log.read()]
+    assert entries[: len(plain)] == plain and len({each.get("run") for each in plain}) > 2
+    assert len(log._scheduled_us) == 1
 
 
 def test_the_command_waits_for_a_door_that_is_about_to_open(killed: Path) -> None:

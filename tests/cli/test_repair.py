@@ -7,17 +7,22 @@ import errno
 import fcntl
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
 import kron
+import kron.server.verify as verification
+from kron.cli.findings import doctor_block
+from kron.server import access
 from kron.server.checkup import diagnose
 from kron.server.repair import repair
 from kron.storage.datadir import DataDir
@@ -225,6 +230,17 @@ def damage_both_snapshots(directory: Path) -> int:
     return 6
 
 
+def swap_two_names(directory: Path) -> int:
+    """What one says in its header contradicts its name; what it has would be newer than the log."""
+    _, second, third = sealed(directory)
+    for name in ("kron.snapshot", "kron.snapshot.old"):
+        flip(directory / name, 1)
+    second.rename(directory / "x")
+    third.rename(second)
+    (directory / "x").rename(third)
+    return last(second)
+
+
 def lose_the_growing_file(directory: Path) -> int:
     (directory / "kron.aof").unlink()
     return last(sealed(directory)[2])
@@ -243,6 +259,7 @@ def lose_all_but_the_snapshot(directory: Path) -> int:
         damage_sealed_above,
         lose_sealed_above,
         damage_both_snapshots,
+        swap_two_names,
         lose_the_growing_file,
         lose_all_but_the_snapshot,
     ],
@@ -434,6 +451,207 @@ def test_a_repair_that_is_cut_short_can_be_made_again(
 
 def bound(real: Any, cut_short: Any) -> Any:
     return lambda self, *args: cut_short(real, self, *args)
+
+
+# -- what no repair can know, and what one leaves ---------------------------------------------
+
+
+@pytest.mark.parametrize("snapshots", [2, 1, 0])
+def test_an_older_log_put_back_is_named_and_nothing_is_moved(doctor: Kron, snapshots: int) -> None:
+    newest = sealed(doctor.directory)[-1]
+    shutil.copyfile(newest, doctor.directory / "kron.aof")
+    for name in ("kron.snapshot", "kron.snapshot.old")[: 2 - snapshots]:
+        (doctor.directory / name).unlink()
+    (problem,) = problems(doctor)
+    assert f"but {newest.name} was sealed later" in problem["what"]
+    assert problem["repair"] is None and not problem["harmless"]
+    before = files_of(doctor.directory)
+    doctor("doctor", "--repair", "--yes", code=1)
+    assert files_of(doctor.directory) == before
+    with pytest.raises(kron.KronError, match="was sealed later"):
+        kron.Scheduler().start(doctor.directory)
+
+
+def test_an_empty_log_file_is_begun_anew(doctor: Kron) -> None:
+    tip = last(sealed(doctor.directory)[-1])
+    (doctor.directory / "kron.aof").write_bytes(b"")
+    (problem,) = problems(doctor)
+    assert problem["what"].count("header") == 1 and "kron.aof:" not in problem["what"]
+    assert f"begin kron.aof anew after record {tip}" in problem["repair"]
+    check_refused(doctor)
+    assert repaired(doctor) == {"kron.aof"}
+    assert doctor.json("log", "verify")["records"] == tip
+    assert "TAIL_CUT" in check_start(doctor.directory)
+
+
+def test_the_note_of_a_repair_is_not_an_unfinished_record(doctor: Kron) -> None:
+    flip(doctor.directory / "kron.aof", 4)
+    text = words(doctor("doctor", "--repair", "--yes").stdout)
+    text += words(doctor("log", "verify").stdout)
+    assert text.count("the note of a repair") == 2 and "unfinished" not in text
+
+
+def test_a_last_line_with_a_wrong_checksum_is_not_called_unfinished(doctor: Kron) -> None:
+    log = doctor.directory / "kron.aof"
+    flip(log, len(log.read_bytes().splitlines()) - 1)
+    if problems(doctor, code=0):
+        pytest.fail("a torn tail is no problem")
+    text = words(doctor("doctor").stdout)
+    assert "its checksum does not match (a torn write, or damage)" in text
+    check_start(doctor.directory)
+    text = words(doctor("doctor").stdout)
+    assert "look at it before you delete it" in text and "may be deleted" not in text
+
+
+def test_files_below_a_gap_are_tidied_up_and_wrong_in_verify(doctor: Kron) -> None:
+    oldest, middle, newest = sealed(doctor.directory)
+    middle.unlink()
+    text = words(doctor("doctor").stdout)
+    assert "all is well" not in text
+    assert "nothing keeps a start from working; kron doctor --repair tidies" in text
+    text = words(doctor("log", "verify", code=1).stdout)
+    assert f"{oldest.name}: not part of the log" in text and newest.name in text
+    assert f"{oldest.name} 1 to {last(oldest)} " in text
+    assert oldest.name in repaired(doctor)
+    check_start(doctor.directory)
+
+
+def test_one_repair_is_enough_where_the_log_ends_at_the_older_snapshot(doctor: Kron) -> None:
+    _, middle, newest = sealed(doctor.directory)
+    flip(middle, 3)
+    flip(doctor.directory / "kron.snapshot", 1)
+    newest.unlink()
+    repaired(doctor)
+    assert problems(doctor, code=0) == []
+    check_start(doctor.directory)
+
+
+def test_a_repair_that_uncovers_more_says_that_another_is_needed() -> None:
+    problem = {"what": "w", "where": "x", "meaning": "m", "repair": "r", "harmless": False}
+    check = {"check": "log", "ok": False, "detail": "d"}
+    report: Any = {"checks": [check], "data_dir": "d", "problems": [problem]}
+    end = doctor_block(report, is_after_repair=True).renderables[-1]
+    assert "run kron doctor --repair again" in str(end)
+
+
+def test_damage_below_the_snapshot_in_a_file_that_goes_on_keeps_the_state(doctor: Kron) -> None:
+    directory = doctor.directory
+    _, second, third = sealed(directory)
+    behind = third.read_bytes().split(b"\n", 1)[1]
+    third.write_bytes(second.read_bytes() + behind)
+    second.unlink()
+    (directory / "kron.snapshot").unlink()
+    flip(third, 4)
+    (problem,) = problems(doctor)
+    assert f"begin kron.aof anew after record {last(second)}" in problem["repair"]
+    assert third.name in repaired(doctor)
+    assert doctor.json("doctor")["log"]["records"] == last(second)
+    scheduler = kron.Scheduler()
+    scheduler.start(directory)
+    scheduler.shutdown()
+
+
+def test_one_repair_also_tidies_up_below_a_gap(doctor: Kron) -> None:
+    oldest, middle, _ = sealed(doctor.directory)
+    middle.unlink()
+    flip(doctor.directory / "kron.aof", 4)
+    assert {"kron.aof", oldest.name} <= repaired(doctor)
+    assert problems(doctor, code=0) == []
+    check_start(doctor.directory)
+
+
+def test_verify_says_how_many_records_it_read(doctor: Kron) -> None:
+    oldest = sealed(doctor.directory)[0]
+    first, tip = last(oldest) + 1, doctor.json("log", "verify")["records"]
+    assert f"all is well: {tip:,} records" in words(doctor("log", "verify").stdout)
+    oldest.unlink()
+    text = words(doctor("log", "verify").stdout)
+    assert f"all is well: {tip - first + 1:,} records, {first:,} to {tip:,}" in text
+
+
+def test_verify_takes_a_file_that_was_let_go_meanwhile_for_gone(
+    doctor: Kron, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = verification.offsets_in
+    path = sealed(doctor.directory)[0]
+
+    def trimmed(*args: Any) -> Any:
+        path.unlink(missing_ok=True)
+        return real(*args)
+
+    Path(f"{path}.index").touch(mode=0o600)
+    monkeypatch.setattr(verification, "offsets_in", trimmed)
+    assert verification.verify(str(doctor.directory))["ok"]
+
+
+# -- what the owner may do --------------------------------------------------------------------
+
+
+@pytest.fixture
+def owned(doctor: Kron) -> Iterator[Kron]:
+    """A copy of somebody whom permissions bind; root steps down, and cannot import any more."""
+    doctor("doctor")
+    doctor("doctor", "--repair", "--yes")
+    root = os.geteuid()
+    user = 65534 if root == 0 else root
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        os.chmod(home, 0o755)
+        directory = Path(home) / "d"
+        shutil.copytree(doctor.directory, directory)
+        for path in (directory, *directory.iterdir()):
+            os.chown(path, user, -1)
+        os.seteuid(user)
+        try:
+            yield Kron(directory)
+        finally:
+            os.seteuid(root)
+            directory.chmod(0o700)
+
+
+def wrong(doctor: Kron) -> dict[str, str]:
+    report = orjson.loads(doctor("doctor", "--json", code=1).stdout)
+    return {each["check"]: each["detail"] for each in report["checks"] if not each["ok"]}
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_a_directory_that_its_owner_cannot_use_is_one_wrong_line(owned: Kron, mode: int) -> None:
+    owned.directory.chmod(mode)
+    found = wrong(owned)
+    assert list(found) == ["directory"] and f"chmod 700 {owned.directory}" in found["directory"]
+    assert "Errno" not in owned("doctor", code=1).stdout
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o000])
+def test_a_log_that_its_owner_cannot_write_is_made_accessible(owned: Kron, mode: int) -> None:
+    log = owned.directory / "kron.aof"
+    log.chmod(mode)
+    assert f"chmod 600 {log}" in wrong(owned)["files"]
+    (problem,) = problems(owned)
+    assert problem["repair"] == f"chmod 600 {log}"
+    owned("doctor", "--repair", "--yes")
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_file_that_its_owner_cannot_write_is_named(owned: Kron) -> None:
+    (owned.directory / "kron.lock").chmod(0o400)
+    (problem,) = problems(owned)
+    assert problem["repair"] is None and "run: chmod 600" in problem["meaning"]
+
+
+def test_a_read_only_file_system_is_to_be_remounted(
+    doctor: Kron, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.access
+    monkeypatch.setattr(access, "may", lambda path, how: not how & os.W_OK and real(path, how))
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert "remount" in wrong(doctor)["directory"]
+
+
+def test_errors_of_the_system_are_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for args in (["doctor"], ["doctor", "--json"]):
+        text = Kron(tmp_path / "file" / "d")(*args, code=1).stdout
+        assert "Not a directory" in words(text) and "Errno" not in text
 
 
 # -- verify, compact --------------------------------------------------------------------------

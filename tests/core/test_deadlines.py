@@ -83,3 +83,26 @@ def test_random_changes_agree_with_a_plain_dict() -> None:
             deadlines.arm(owner, wanted[owner])
         assert deadlines.next() == min(wanted.values(), default=None)
         assert len(deadlines) == len(wanted)
+
+
+def test_a_crowd_at_one_instant_is_not_moved_by_somebody_earlier() -> None:
+    deadlines, crowd, one = Deadlines(), [Owner() for _ in range(10_000)], Owner()
+    for owner in crowd:
+        deadlines.arm(owner, 1_000)
+    there = deadlines._at[1_000]
+    for moment in range(100):
+        deadlines.arm(one, moment)
+        assert deadlines.next() == moment
+        assert drain(deadlines, moment) == [one]
+        assert deadlines.next() == 1_000 and deadlines._at[1_000] is there
+    assert drain(deadlines, 1_000) == crowd
+
+
+def test_somebody_earlier_comes_first_while_an_instant_is_worked_off() -> None:
+    deadlines, (a, b, d, e) = Deadlines(), (Owner() for _ in range(4))
+    for owner in (a, b, d):
+        deadlines.arm(owner, 20)
+    assert deadlines.pop_due(20) is a
+    deadlines.arm(e, 10)
+    assert deadlines.next() == 10 and len(deadlines) == 3
+    assert drain(deadlines, 20) == [e, b, d] and len(deadlines) == 0

@@ -63,6 +63,33 @@ def test_one_shots_are_kept_for_as_long_as_was_asked_for(player: Player) -> None
     assert player.machine.state.timers == {}
 
 
+@pytest.mark.parametrize("then_remove", [False, True])
+def test_a_one_shot_that_has_become_another_kind_is_not_let_go(
+    player: Player, then_remove: bool
+) -> None:
+    keep(player, HOUR)
+    shots(player, 1)
+    player.turn(player.schedule("shot0", cron="0 0 1 1 *"))
+    if then_remove:
+        player.turn(c.Remove("shot0"))
+    assert removed(player.advance(player.us + 2 * HOUR * SECOND)) == []
+    assert set(player.machine.state.timers) == (set() if then_remove else {"shot0"})
+
+
+def test_a_one_shot_that_never_was_is_not_let_go(player: Player) -> None:
+    keep(player, HOUR)
+    player.refuse(player.schedule("never", at="2020-01-01T00:00:00Z"))
+    assert removed(player.advance(player.us + 2 * HOUR * SECOND)) == []
+
+
+def test_a_one_shot_triggered_again_and_again_takes_no_more_room(player: Player) -> None:
+    shots(player, 2)
+    for _ in range(200):
+        player.turn(c.Trigger("shot1"))
+        end_all(player)
+    assert len(player.machine.agenda._ends) < 100
+
+
 def test_they_are_kept_for_thirty_days_if_nothing_is_said(player: Player) -> None:
     assert player.machine.agenda.keep_finished_us == KEEP_FINISHED_US == 30 * 24 * HOUR * SECOND
 

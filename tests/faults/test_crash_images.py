@@ -161,7 +161,7 @@ def test_power_is_cut_again_while_the_log_recovers(seed: int) -> None:
         return len(seen), torn
 
     differing, torn = finish(again(IMAGES))
-    assert differing > IMAGES / 8 and torn > 1
+    assert differing > IMAGES / 8 and torn > 0
 
 
 def test_the_images_are_as_many_as_promised() -> None:

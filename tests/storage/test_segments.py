@@ -145,7 +145,7 @@ async def test_a_sealed_header_is_checked_at_open(data_dir, tmp_path) -> None:
         ((tmp_path / "other" / "kron.aof.4").read_bytes(), r"aof\.4: the header at byte 0 is of"),
         (encode_header(Header(log_id, 4)), r"aof\.4: the header at byte 0 contradicts its name"),
         (header.replace(b"base", b"BASE"), r"aof\.4: the header at byte 0 is damaged"),
-        (b"hello\n", r"aof\.4 is not a Kron log.* Restore kron\.aof\.4"),
+        (b"hello\n", r"aof\.4 is not a Kron log.* see: kron doctor"),
         (b"", r"aof\.4: the header at byte 0 is missing"),
     ):
         path.write_bytes(first + b"".join(rest) if first else b"")
