@@ -38,7 +38,7 @@ bench: $(VENV)/.installed
 	@$(PY) benchmarks/run.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-bench-rust build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find kron tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps: an installation is made again only when pyproject.toml has changed.
