@@ -18,15 +18,7 @@ from kron.core.errors import UnknownTimer
 from kron.scheduler import Scheduler
 from kron.storage.history import Search
 from kron.storage.memory import MemoryLog
-
-
-def eventually(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.005)
-    raise AssertionError("the condition did not come true")
+from tests.waiting import eventually
 
 
 @pytest.fixture

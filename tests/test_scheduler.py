@@ -16,22 +16,13 @@ import pytest
 import kron
 from kron.core.definition import ScheduleOptions, define
 from kron.scheduler import Scheduler
+from tests.waiting import eventually
 
 VERBS = "schedule start shutdown status list history trigger cancel remove pause resume".split()
 
 
 def soon(milliseconds):
     return datetime.now(UTC) + timedelta(milliseconds=milliseconds)
-
-
-def eventually(condition, seconds=10.0):
-    """Wait for a condition instead of a time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.005)
-    raise AssertionError("the condition did not come true")
 
 
 @pytest.fixture

@@ -171,8 +171,7 @@ class State:
         run = self.runs[run_id]
         state = TRANSITIONS[run.state, type(event)]
         if state not in FINAL:
-            if run.stamp != self._step:
-                self.touch(run)
+            self.touch(run)
             run.state = state
             return run
         timer = run.timer

@@ -80,14 +80,13 @@ class Compaction:
         engine has stopped (LogFailed)."""
         async with self._one:
             try:
-                file = await write_snapshot(self._engine.log, await self._cut())
-                removed = await self._engine.log.trim(*self._retention)
+                log, cut = self._engine.log, await self._cut()
+                report = await write_and_trim(log, cut, self._retention)
             except Exception as exc:
                 self.problem = str(exc) or repr(exc)
                 raise
         self.problem, self.last_at = None, text(self._engine.clock.now().wall_us)
-        names = [os.path.basename(name) for name in removed]
-        return CompactReport(record=file.index, snapshot_bytes=file.size_bytes, removed=names)
+        return report
 
     async def _cut(self) -> Cut:
         beginning = self._engine.between_steps(self._begin)
@@ -108,6 +107,13 @@ class Compaction:
         enough = max([GROWN_BYTES, *(SNAPSHOTS * file.size_bytes for file in newest)])
         self._engine.grown_bytes = enough if self.problem is None else log.size_bytes + enough
         self._has_grown.clear()
+
+
+async def write_and_trim(log: Log, cut: Cut, retention: Retention) -> CompactReport:
+    """What follows the sealing, with an engine or without. Raises StorageError."""
+    file = await write_snapshot(log, cut)
+    removed = [os.path.basename(name) for name in await log.trim(*retention)]
+    return CompactReport(record=file.index, snapshot_bytes=file.size_bytes, removed=removed)
 
 
 async def write_snapshot(log: Log, cut: Cut) -> SnapshotFile:
@@ -133,7 +139,4 @@ def _close(beginning: Future[Cut]) -> None:
 async def compact_idle(log: Log, machine: Machine, retention: Retention) -> CompactReport:
     """The same for a log that no engine carries out. Raises StorageError."""
     await log.rotate()
-    file = await write_snapshot(log, Cut(machine.state))
-    removed = await log.trim(*retention)
-    names = [os.path.basename(name) for name in removed]
-    return CompactReport(record=file.index, snapshot_bytes=file.size_bytes, removed=names)
+    return await write_and_trim(log, Cut(machine.state), retention)

@@ -27,6 +27,7 @@ from kron.storage.log import Log
 
 from .clock import Clock
 from .context import Job
+from .promise import promise
 from .reading import Reading
 from .registry import Registration, registered
 from .tasks import Tasks
@@ -67,7 +68,7 @@ class Engine:
         self._inbox: deque[c.Command] = deque()
         self._callers: dict[int, tuple[Future[Any] | None, Registration | None]] = {}
         self._backlog: list[Registration] = []
-        self._registered: Future[Any] = _running()
+        self._registered: Future[Any] = promise()
         self._errands: deque[tuple[Errand, Future[Any]]] = deque()
         self._is_woken = False
         self._sleeper: asyncio.Future[None] | None = None
@@ -79,7 +80,7 @@ class Engine:
     def submit(self, command: c.Command, registration: Registration | None = None) -> Future[Any]:
         """Hand a command in. The future has its answer once that is durable, or the KronError.
         With a Schedule comes its `registration`, which says what the timer calls from then on."""
-        future: Future[Any] = _running()
+        future: Future[Any] = promise()
         self._callers[id(command)] = (future, registration)
         self.hand_in(command)
         return future
@@ -106,7 +107,7 @@ class Engine:
     def between_steps(self, errand: Callable[[], Awaitable[T]]) -> Future[T]:
         """Have something done while no append is in flight and the state is what the log says.
         On the loop; the future has what it returned or raised."""
-        future: Future[T] = _running()
+        future: Future[T] = promise()
         self._errands.append((errand, future))
         if self.is_over:
             self._refuse_all()
@@ -369,13 +370,6 @@ class Engine:
                 future.set_exception(self.stopped_error())
         while self._errands:
             self._errands.popleft()[1].set_exception(self.stopped_error())
-
-
-def _running() -> Future[Any]:
-    """A future that nobody who waits for it can cancel."""
-    future: Future[Any] = Future()
-    future.set_running_or_notify_cancel()
-    return future
 
 
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {

@@ -30,6 +30,7 @@ from .clock import Clock
 from .collector import LARGE, give_back, paused, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
+from .promise import promise
 from .recovery import recover
 from .registry import Registration
 from .stopping import ShutdownReport, StopRequest, stop
@@ -73,10 +74,8 @@ class Host:
         keeping: Keeping = KEEPING,
     ) -> None:
         self.log = log
-        self.started: Future[Engine] = Future()
-        self.over: Future[None] = Future()
-        for shared in (self.started, self.over):  # many wait for these: nobody may cancel them
-            shared.set_running_or_notify_cancel()
+        self.started: Future[Engine] = promise()
+        self.over: Future[None] = promise()
         self.boot = secrets.token_hex(8)
         self.version = version
         self.engine: Engine | None = None

@@ -16,6 +16,7 @@ from kron.storage.log import Log
 
 from .clock import Clock
 from .history import Past, past
+from .promise import promise
 
 T = TypeVar("T")
 
@@ -34,8 +35,7 @@ class Reading:
 
     def ask(self, question: Callable[[Reading], T]) -> Future[T]:
         """Have a question answered on the loop; thread-safe."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
+        future: Future[T] = promise()
 
         def answer() -> None:
             try:

@@ -11,6 +11,7 @@ from kron.core import commands as c
 from kron.core.ids import run_id_text
 
 from .engine import Engine
+from .promise import promise
 
 CANCEL_SECONDS = 1.0
 """How long cancelled attempts may take to end, beyond the shutdown's own timeout."""
@@ -49,8 +50,7 @@ class StopRequest:
         self.timeout_s = timeout_s
         self.own_run = own_run
         self.final: ShutdownReport | None = None
-        self.report: Future[ShutdownReport] = Future()
-        self.report.set_running_or_notify_cancel()
+        self.report: Future[ShutdownReport] = promise()
 
     def answer(self, *, error: str | None = None) -> None:
         """Give the report, unless it was given."""

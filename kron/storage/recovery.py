@@ -19,18 +19,18 @@ from kron.storage.log import Torn
 from kron.storage.new_file import make_file, remove_leftover, write_all
 from kron.storage.rotation import first_lines
 from kron.storage.scan import Scan
-from kron.storage.segments import LOG_NAME as LOG_NAME  # also for who reads the file by itself
 from kron.storage.segments import (
+    LOG_NAME,
     NEXT_NAME,
     Segment,
     chain_to,
     header_between,
     log_missing,
     records_of,
+    scan_of,
     sealed_lasts,
     sealed_name,
 )
-from kron.storage.segments import scan_of as scan_of
 from kron.storage.snapshot import SNAPSHOT_NAMES, check_snapshots
 from kron.storage.writer import Standing
 
