@@ -17,7 +17,6 @@ from .events import (
     RunSucceeded,
 )
 from .model import ONE_SHOT_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
-from .state import is_under_way
 from .things import Run
 from .timing import moments_of, passed
 
@@ -32,7 +31,7 @@ _SUCCEEDED = Outcome.SUCCEEDED
 def decide_finish(machine: Machine, command: FinishRun) -> Decision:
     """An executor's word about an attempt; anything but the current attempt has no effect."""
     run = machine.state.runs.get(command.run)
-    if run is None or run.attempt != command.attempt or not is_under_way(run):
+    if run is None or run.attempt != command.attempt or not run.is_under_way:
         return [], False, ()
     if command.outcome is _SUCCEEDED:
         return _succeeded(machine, run, command.took_us), True, ()
@@ -46,7 +45,7 @@ def decide_finish(machine: Machine, command: FinishRun) -> Decision:
 def decide_interrupt(machine: Machine, command: Interrupt) -> Decision:
     """Nobody will answer for this attempt: it is to run again, or the run is dead."""
     run = machine.state.runs.get(command.run)
-    if run is None or not is_under_way(run):
+    if run is None or not run.is_under_way:
         return [], False, ()
     took_us = machine.took_us(run)
     if run.state is RunState.STOPPING:
@@ -71,7 +70,7 @@ def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
     is_shut_down = run.stop_reason == Stop.SHUTDOWN and command.reason != Stop.SHUTDOWN
     if run.state is RunState.STOPPING and machine.is_live and not is_shut_down:
         return [], 1, ()
-    if is_under_way(run) and machine.is_live:
+    if run.is_under_way and machine.is_live:
         return [RunStopping(name, run.id, at_us, command.reason, command.cmd_id)], 1, ()
     return _cancelled(machine, run, command.reason, command.cmd_id), 1, ()
 
@@ -84,7 +83,7 @@ def decide_stop_runs(machine: Machine, command: StopRuns) -> Decision:
 
 def decide_abandon(machine: Machine, command: AbandonRuns) -> Decision:
     """Shutdown: whatever still runs is let go."""
-    left = [run.id for run in machine.state.runs.values() if is_under_way(run)]
+    left = [run.id for run in machine.state.runs.values() if run.is_under_way]
     return [], len(left), tuple(Interrupt(run) for run in sorted(left))
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from .commands import Drain, Interrupt, Start, Stopped
 from .events import ClockStep, Event, SchedulerStarted, SchedulerStopped, TailCut
-from .state import is_under_way
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -26,7 +25,7 @@ def decide_start(machine: Machine, command: Start) -> Decision:
         # No clock chip, or a clock set back meanwhile: elapsed time goes on from the last event.
         events.append(ClockStep(at_us, -behind_us))
     events.append(SchedulerStarted(at_us, command.boot, command.pid, command.version))
-    left = (run.id for run in machine.state.runs.values() if is_under_way(run))
+    left = (run.id for run in machine.state.runs.values() if run.is_under_way)
     return events, True, tuple(Interrupt(run) for run in sorted(left))
 
 

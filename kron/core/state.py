@@ -13,7 +13,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import events as ev
-from .model import RunState
 from .rows import RowEvent
 from .things import Image, Run, Thing, Timer, image_of
 from .transitions import FINAL, TRANSITIONS
@@ -239,11 +238,6 @@ class State:
 
     def _is_new(self, id_: int) -> bool:
         return id_ // ev.POSITIONS > self.index
-
-
-def is_under_way(run: Run) -> bool:
-    """Whether an executor is at work on the run."""
-    return run.state is RunState.RUNNING or run.state is RunState.STOPPING
 
 
 def _forget_oldest(window: dict[Any, Any], size: int) -> None:

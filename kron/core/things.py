@@ -117,6 +117,11 @@ class Run:
         self.deadline_us: int | None = None
         self.stamp = 0
 
+    @property
+    def is_under_way(self) -> bool:
+        """True while an executor is at work on it."""
+        return self.state is RunState.RUNNING or self.state is RunState.STOPPING
+
 
 Thing: TypeAlias = Timer | Run
 Image: TypeAlias = tuple[Any, ...]

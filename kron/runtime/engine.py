@@ -22,7 +22,6 @@ from kron.core.codec import encode
 from kron.core.errors import KronError, KronStopped, LogFailed, StorageError
 from kron.core.machine import Machine, Step
 from kron.core.model import Reason, RunState
-from kron.core.state import is_under_way
 from kron.storage.log import Log
 
 from .clock import Clock
@@ -301,7 +300,7 @@ class Engine:
     def _stop(self, event: ev.RunStopping) -> None:
         run = self.machine.state.runs.get(event.run)
         if run is not None and not self.tasks.cancel(run.id):
-            self.threads.cancel(run.id, run.attempt)
+            self.threads.cancel(run.id)
 
     def _warn_missed(self, event: ev.RunMissed) -> None:
         if event.reason == Reason.PAST:
@@ -323,7 +322,7 @@ class Engine:
 
     def running(self) -> set[int]:
         """Runs whose attempt is being carried out."""
-        return {run.id for run in self.machine.state.runs.values() if is_under_way(run)}
+        return {run.id for run in self.machine.state.runs.values() if run.is_under_way}
 
     def next_step(self) -> asyncio.Future[None]:
         """Done when the next step has been acted on, or the engine is over."""

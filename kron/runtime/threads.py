@@ -69,12 +69,13 @@ class Threads:
         """Runs that a thread is at work on: nothing can stop those."""
         return {job.run for job in list(self._running)}
 
-    def cancel(self, run: int, attempt: int) -> bool:
+    def cancel(self, run: int) -> bool:
         """An attempt that no thread has begun is over; one that is begun goes on (False)."""
         with self._lock:
-            if self._queued.pop(run, None) is None:
-                return False
-        self._finish(FinishRun(run, attempt, Outcome.CANCELLED, 0, "cancelled before it began"))
+            job = self._queued.pop(run, None)
+        if job is None:
+            return False
+        self._finish(FinishRun(run, job.attempt, Outcome.CANCELLED, 0, "cancelled before it began"))
         return True
 
     def stop(self) -> None:
