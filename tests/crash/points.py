@@ -96,6 +96,7 @@ def child(data_dir, record, point, do, keep_history):
     disk.is_armed = all(verb != "armed" for verb, _ in do)
     for verb, name in do:
         if verb in ("armed", "disarmed"):
+            let_indexes_be_made(scheduler)  # so that the calls in between are the same each time
             disk.is_armed = verb == "armed"
             continue
         os.write(record_fd, f"ask {verb} {name}\n".encode())
@@ -105,6 +106,12 @@ def child(data_dir, record, point, do, keep_history):
             call(scheduler, verb, name, record_fd)
         os.write(record_fd, f"ack {verb} {name}\n".encode())
     scheduler.shutdown()
+
+
+def let_indexes_be_made(scheduler):
+    host = scheduler._control.host
+    if host is not None:
+        host.log._parts.indexer.wait()
 
 
 def call(scheduler, verb, name, record_fd):
