@@ -648,7 +648,7 @@ class Judge:
         if event["at"] - self.shift + DRIFT < run.not_before or not self.is_up:
             self.fault(f"run {event['run']} starts too soon")
         busy = [o for o in timer.open if self.runs[o].state in ("running", "stopping")]
-        if busy and timer.overlap == "delay" and not timer.mixed:
+        if busy and timer.overlap != "allow" and not timer.mixed:
             self.fault(f"run {event['run']} starts while {busy} run")
         run.state, run.started, run.is_left = "running", event["at"], False
 
@@ -726,7 +726,7 @@ class Judge:
         timer = run.timer
         if run.state not in ("due", "retrying") or run.reason == "shutdown" or not self.is_up:
             return False
-        is_first = timer.overlap != "delay" or timer.open[:1] == [id_]
+        is_first = timer.overlap == "allow" or timer.open[:1] == [id_]
         is_time = run.not_before + DRIFT <= end_us - self.shift and end_us > self.started
         return is_first and is_time and timer.name not in orphans
 

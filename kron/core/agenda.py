@@ -20,7 +20,7 @@ KEEP_FINISHED_US = 30 * 86_400_000_000
 FINISHED_KEPT = 100_000
 """The oldest of more finished one-shots than this are let go before."""
 
-_DELAY = Overlap.DELAY
+_ALLOW, _DELAY = Overlap.ALLOW, Overlap.DELAY
 _DUE, _RETRYING = RunState.DUE, RunState.RETRYING
 
 
@@ -82,7 +82,7 @@ class Agenda:
             self.deadlines.arm(thing, self._of_run(thing))
             return
         self.arm_timer(thing)
-        if thing.open and thing.definition.terms.overlap is _DELAY:
+        if thing.open and thing.definition.terms.overlap is not _ALLOW:
             self.arm_runs(thing.open[:1])
 
     def arm_timer(self, timer: Timer) -> None:
@@ -103,7 +103,7 @@ class Agenda:
                 self.deadlines.arm(run, self._of_run(run))
 
     def _of_run(self, run: Run) -> int | None:
-        """A run waits for its callable, under `delay` for the runs before it, then its time."""
+        """A run waits for its callable, for the runs before it (but under `allow`), and its time."""
         timer, state = run.timer, run.state
         if state is _DUE:
             # Not later than now, also after the wall clock went back.
@@ -112,7 +112,7 @@ class Agenda:
             deadline_us = run.retry_us
         else:
             return None
-        is_first = timer.definition.terms.overlap is not _DELAY or timer.open[:1] == (run.id,)
+        is_first = timer.definition.terms.overlap is _ALLOW or timer.open[:1] == (run.id,)
         if timer.bound_us is None or not is_first or run.id not in self._state.runs:
             return None
         return deadline_us
