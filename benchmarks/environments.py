@@ -47,7 +47,8 @@ class Absent(Exception):
 
 
 PYTHON_PEERS = Environment(
-    ROOT / ".venv-bench", ("APScheduler>=3.11,<4", "SQLAlchemy>=2.0,<3", "huey>=3.0,<4")
+    ROOT / ".venv-bench",
+    ("APScheduler>=3.11,<4", "SQLAlchemy>=2.0,<3", "huey>=3.0,<4", "cronsim>=2.6,<3"),
 )
 RUST_KRON = Environment(
     ROOT / ".venv-bench-rust",

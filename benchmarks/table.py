@@ -77,8 +77,19 @@ def kron_rows(kron: Figures) -> Iterator[Row]:
     yield "`import kron`, over a bare interpreter", number(start_up.get("import_kron_ms"), " ms")
     launch = number(start_up.get("launch_to_durable_ms"), " ms")
     yield "a program up to its first durable timer, over a bare interpreter", launch
-    cron = several(kron, "cron-next", "next_per_s", "croniter_next_per_s")
-    yield "next moments of ten cron expressions, Kron / croniter", f"{cron} a second"
+    yield from cron_rows(pick(kron, "cron-next") or {})
+
+
+def cron_rows(cron: Figures) -> Iterator[Row]:
+    """The next moments of cron expressions, beside those who compute them too."""
+    others = ("croniter", "cronsim", "apscheduler")
+    names = " / ".join(("Kron", "croniter", "cronsim", "APScheduler"))
+    rates = [number(cron.get(key)) for key in ("next_per_s", *(f"{n}_next_per_s" for n in others))]
+    yield f"next moments of ten cron expressions, {names}", f"{' / '.join(rates)} a second"
+    times = " / ".join(number(cron.get(f"times_{name}")) for name in others)
+    yield "... Kron in multiples of croniter / cronsim / APScheduler", times
+    worst = [number(cron.get(key)) for key in ("worst_compile_ms", "worst_first_next_ms")]
+    yield "... the slowest text to compile / to find a first moment for", f"{' / '.join(worst)} ms"
 
 
 def burst_rows(kron: Figures, timers: int) -> Iterator[Row]:

@@ -13,11 +13,14 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Scheduler": "kron.scheduler",
+    "Cron": "kron.core.fields",
     "current_run": "kron.runtime.context",
+    "preview": "kron.runtime.preview",
     "RunContext": "kron.runtime.context",
     "ShutdownReport": "kron.runtime.stopping",
     "TimerStatus": "kron.core.views",
     "HistoryRow": "kron.core.views",
+    "Why": "kron.core.why",
 }
 
 if TYPE_CHECKING:
@@ -38,8 +41,11 @@ if TYPE_CHECKING:
         UnknownTimer,
         UnsafeDataDir,
     )
+    from kron.core.fields import Cron
     from kron.core.views import HistoryRow, TimerStatus
+    from kron.core.why import Why
     from kron.runtime.context import RunContext, current_run
+    from kron.runtime.preview import preview
     from kron.runtime.stopping import ShutdownReport
     from kron.scheduler import Scheduler, default
 
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     status, astatus = default.status, default.astatus
     list, alist = default.list, default.alist
     history, ahistory = default.history, default.ahistory
+    why, awhy = default.why, default.awhy
     trigger, atrigger = default.trigger, default.atrigger
     cancel, acancel = default.cancel, default.acancel
     remove, aremove = default.remove, default.aremove
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyStarted",
+    "Cron",
     "CronError",
     "DataDirLocked",
     "ForeignLog",
@@ -77,6 +85,7 @@ __all__ = [
     "TimerStatus",
     "UnknownTimer",
     "UnsafeDataDir",
+    "Why",
     "__version__",
     "acancel",
     "ahistory",
@@ -90,11 +99,13 @@ __all__ = [
     "astatus",
     "atrigger",
     "await_",
+    "awhy",
     "cancel",
     "current_run",
     "history",
     "list",
     "pause",
+    "preview",
     "remove",
     "resume",
     "schedule",
@@ -103,6 +114,7 @@ __all__ = [
     "status",
     "trigger",
     "wait",
+    "why",
 ]
 
 

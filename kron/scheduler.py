@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, Unpack, cast, overload
 
 from kron import __version__
 from kron.core import commands as c
-from kron.core.definition import Duration, ScheduleOptions, check_name, check_options, define
+from kron.core.definition import check_name, define
 from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError
 from kron.core.ids import run_id_number, run_id_text
 from kron.core.model import Definition
+from kron.core.terms import Duration, ScheduleOptions
 from kron.core.views import HistoryRow, TimerStatus
+from kron.core.why import Why
 from kron.runtime.callables import Target, callable_name
 from kron.runtime.clock import Clock, SystemClock
-from kron.runtime.compaction import Retention
 from kron.runtime.control import Control
 from kron.runtime.host import Host, Keeping
-from kron.runtime.program import drain_at_exit, forget_in_child
+from kron.runtime.keeping import keeping
+from kron.runtime.program import drain_at_exit, forget_in_child, in_words
 from kron.runtime.reading import Reading
 from kron.runtime.registry import Registration, Registry
 from kron.runtime.signals import await_until, wait_until
@@ -85,8 +88,8 @@ class Scheduler:
         log is damaged).
         """
         drain_at_exit(self)
-        keeping = _keeping(keep_history, keep_history_bytes, keep_finished)
-        self._control.start(self._maker(data_dir, fsync, fsync_interval, keeping))
+        kept = keeping(keep_history, keep_history_bytes, keep_finished)
+        self._control.start(self._maker(data_dir, fsync, fsync_interval, kept))
 
     async def astart(
         self,
@@ -99,8 +102,8 @@ class Scheduler:
         keep_finished: Duration = "30d",
     ) -> None:
         """As `start`, but on the loop that is running now; end it with `await ashutdown()`."""
-        keeping = _keeping(keep_history, keep_history_bytes, keep_finished)
-        await self._control.astart(self._maker(data_dir, fsync, fsync_interval, keeping))
+        kept = keeping(keep_history, keep_history_bytes, keep_finished)
+        await self._control.astart(self._maker(data_dir, fsync, fsync_interval, kept))
 
     def shutdown(self, timeout: float = 5.0) -> ShutdownReport:
         """Start nothing more, wait up to `timeout` seconds for running attempts, then stop them.
@@ -144,10 +147,13 @@ class Scheduler:
     ) -> Callable[[F], F] | None:
         """Create the timer `name`, or update it; without `fn`, a decorator that does.
 
-        Exactly one of `cron=`, `every=`, `after=`, `at=` says when; `timezone=` (UTC) is for cron
-        and a naive `at`. `args=` and `kwargs=` (JSON values) go to `fn`, behind one context dict
-        if it takes one. `overlap=` is "delay", "skip" or "allow"; `max_attempts=3` counts the
-        first attempt; `retry_delay="30s"` doubles. `metadata=` and `description=` are yours.
+        Exactly one of `cron=` (text or `kron.Cron`), `every=` (a duration or "minute" to "month"),
+        `after=`, `at=` says when; `timezone=` (UTC) is for cron, naive instants and excluded days.
+        `dst="once"` or "skip"; `jitter=`, `not_before=`, `not_after=`, `exclude=` move or leave out
+        moments; `missed=` "once", "all" or "skip" and `grace=` say what becomes of those that
+        passed. `args=` and `kwargs=` (JSON values) go to `fn`, behind one context dict if it takes
+        one. `overlap=` is "delay", "skip" or "allow"; `max_attempts=3` counts the first attempt;
+        `retry_delay="30s"` doubles. `metadata=` and `description=` are yours.
 
         The same definition again only binds `fn` again. Before `start` it waits in memory; after
         it, it returns when durable. Raises ScheduleError (a ValueError) or TypeError, naming
@@ -271,17 +277,30 @@ class Scheduler:
         past = await self._control.aask(lambda reading: reading.history(name, limit), "history")
         return await past.arows()
 
+    def why(self, name: str, at: datetime | str | None = None) -> Why:
+        """The story of the latest due moment at or before `at` (now), in words and as data (Why).
+
+        `at` is an aware datetime or an ISO 8601 string; of a moment in the future it says whether
+        the timer will run then, or when next. What was let go is not guessed. Raises UnknownTimer
+        for a name that neither exists nor has history, ScheduleError, NotStarted.
+        """
+        return self._control.ask(lambda reading: reading.why(name, at), "why").tell()
+
+    async def awhy(self, name: str, at: datetime | str | None = None) -> Why:
+        """As `why`, from any running loop."""
+        return await (await self._control.aask(lambda r: r.why(name, at), "why")).atell()
+
     # -- how it is put together --------------------------------------------------------------
 
     def _maker(
-        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration, keeping: Keeping
+        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration, kept: Keeping
     ) -> Callable[[], Host]:
         interval_s = parse_duration(fsync_interval, argument="fsync_interval") / 1_000_000
         place = os.fsdecode(data_dir or default_data_dir())
 
         def make() -> Host:
             log = self._open_log(place, fsync, interval_s)
-            host = Host(log, self._clock, self._registry.take(), __version__, keeping)
+            host = Host(log, self._clock, self._registry.take(), __version__, kept)
             self._registry.taken_by(host)
             if self._has_door:
                 host.door = partial(_open_door, self, os.path.abspath(place))
@@ -294,8 +313,7 @@ class Scheduler:
     ) -> tuple[Registration, bool]:
         """Keep the registration; says too whether there is a running scheduler to hand it to."""
         check_name(name)
-        check_options(options)
-        definition, size_bytes = define(**options, fn_name=callable_name(fn))
+        definition, size_bytes = define(**options, fn_name=callable_name(fn), name=name)
         target = self._target(fn, definition)
         if sync_verb:
             self._control.refuse_loop_thread(sync_verb)
@@ -315,8 +333,7 @@ class Scheduler:
 
     def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
         check_name(name)
-        check_options(options)
-        define(**options)
+        define(**options, name=name)
 
         def register(fn: F) -> F:
             self.schedule(name, fn, **options)
@@ -351,7 +368,7 @@ class Scheduler:
             return None
         name, wait_s = coming
         return (
-            f"kron: the program ended; next run {name} in {_in_words(wait_s)};"
+            f"kron: the program ended; next run {name} in {in_words(wait_s)};"
             " end with kron.wait() to stay"
         )
 
@@ -360,25 +377,9 @@ def _run_text(answer: tuple[int, int] | None, log_id: str) -> str | None:
     return None if answer is None else run_id_text(*answer, log_id)
 
 
-def _in_words(seconds: float) -> str:
-    if seconds < 600:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
-
-
 def default_data_dir() -> str:
     """KRON_HOME, else `.kron` in the current directory."""
     return os.environ.get("KRON_HOME") or ".kron"
-
-
-def _keeping(history: Duration, history_bytes: int, finished: Duration) -> Keeping:
-    if isinstance(history_bytes, bool) or not isinstance(history_bytes, int) or history_bytes < 0:
-        raise ScheduleError(
-            f"keep_history_bytes={history_bytes!r} must be a whole number of bytes from 0 on."
-        )
-    keep_us = parse_duration(history, argument="keep_history", allow_zero=True)
-    finished_us = parse_duration(finished, argument="keep_finished", allow_zero=True)
-    return Keeping(Retention(history_bytes, keep_us / 1_000_000), finished_us)
 
 
 def _file_log(data_dir: str, fsync: str, interval_s: float) -> Log:

@@ -6,6 +6,8 @@ import os
 
 from hypothesis import settings
 
+pytest_plugins = "pytester"  # for tests/testing; only this conftest may ask for it
+
 for name in [name for name in os.environ if name.startswith("KRON_")]:
     del os.environ[name]
 

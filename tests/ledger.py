@@ -17,13 +17,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 S = 1_000_000
 DRIFT = 100_000
 """Wall and elapsed time may differ by this much without a CLOCK_STEP (microseconds)."""
+ERA = 3 * 3600 * S
+"""A larger step back of the wall clock begins a new era."""
+HOUR = 3600 * S
+"""Moments that are left out are told of together, but no later than this."""
+CAP = 100
+"""`missed="all"` runs at most so many."""
+SKIP_GRACE = 60 * S
+LATE = 1 * S
+"""A run that is later than this says why."""
+UNSAID = -1
+POLICY = ("grace", "cap")
+LIMITS = ("excluded", "bounds")
+BESIDES = ("changed", "past", "paused", "delayed")
+"""Reasons of ranges that no run stands for."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIELDS = {
@@ -32,19 +46,20 @@ FIELDS = {
     "TIMER_REMOVED": "timer at cmd reason",
     "TIMER_PAUSED": "timer at cmd",
     "TIMER_RESUMED": "timer at next cmd",
-    "RUN_DUE": "timer scheduled at next cause missed cmd",
+    "RUN_DUE": "timer scheduled at next cause missed cmd late jitter",
     "RUN_STARTED": "timer run attempt at",
     "RUN_SUCCEEDED": "timer run attempt at scheduled started took next",
     "RUN_FAILED": "timer run attempt at scheduled started took error reason",
     "RUN_RETRYING": "timer run attempt retry",
     "RUN_DEAD": "timer run attempt at scheduled started error next",
     "RUN_SKIPPED_OVERLAP": "timer scheduled at next by cause cmd",
-    "RUN_MISSED": "timer first last moments reason at",
+    "RUN_MISSED": "timer first last moments reason at next",
     "RUN_STOPPING": "timer run at reason cmd",
     "RUN_CANCELLED": "timer run attempt at scheduled started reason next cmd",
-    "SCHEDULER_STARTED": "at boot pid version",
+    "SCHEDULER_STARTED": "at boot pid version unknown",
     "SCHEDULER_STOPPED": "at boot since",
-    "CLOCK_STEP": "at delta",
+    "CLOCK_STEP": "at delta era",
+    "TIMER_MOVED": "timer at next reason",
     "TAIL_CUT": "at file offset size kept",
 }
 ENDS = ("RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED")
@@ -152,38 +167,50 @@ def _values(text: str, low: int, high: int, *, wraps: bool = False) -> set[int]:
 class CronDays:
     """A cron expression in a zone: the moments of one local date, and what follows from them."""
 
-    def __init__(self, text: str, zone: str) -> None:
+    def __init__(self, text: str, zone: str, dst: str = "once") -> None:
+        self.zone, self.dst = ZoneInfo(zone), dst
+        self._days: dict[date, frozenset[int]] = {}
+        self.times: list[timedelta] = []
+        self.is_fixed = False
+        self.read(text)
+
+    def read(self, text: str) -> None:
         parts = NICK.get(text.lower(), text).split()
         parts = ["0", *parts] if len(parts) == 5 else parts
         seconds, minutes, hours, self.dom, months, self.dow = parts
-        self.zone = ZoneInfo(zone)
-        self.is_fixed = not any(each.startswith("*") for each in (seconds, minutes, hours))
         self.months = _values(months, 1, 12)
+        self.set_times(hours, minutes, seconds)
+
+    def set_times(self, hours: str, minutes: str, seconds: str) -> None:
+        self.is_fixed = not any(each.startswith("*") for each in (seconds, minutes, hours))
         self.times = [
             timedelta(hours=h, minutes=m, seconds=s)
             for h in sorted(_values(hours, 0, 23))
             for m in sorted(_values(minutes, 0, 59))
             for s in sorted(_values(seconds, 0, 59))
         ]
-        self._days: dict[date, frozenset[int]] = {}
 
-    def next_after(self, us: int) -> int:
+    def next_after(self, us: int) -> int | None:
+        """None: there is none within 12 years."""
         day = self._date(us) - timedelta(days=1)
         for _ in range(366 * 12):
             near = [t for d in range(3) for t in self.moments_on(day + timedelta(days=d)) if t > us]
             if near:
                 return min(near)
             day += timedelta(days=1)
-        raise AssertionError("no moment within 12 years")
+        return None
 
     def count(self, first: int, last: int) -> int:
+        return sum(1 for _ in self.between(first, last))
+
+    def between(self, first: int, last: int) -> Iterator[int]:
+        """All moments from `first` to `last`, date by date."""
         day, end = self._date(first) - timedelta(days=1), self._date(last) + timedelta(days=1)
-        total, before = 0, frozenset[int]()
+        before = frozenset[int]()
         while day <= end:
             today = self.moments_on(day)
-            total += sum(first <= t <= last for t in today - before)
+            yield from (t for t in today - before if first <= t <= last)
             day, before = day + timedelta(days=1), today
-        return total
 
     def has(self, us: int) -> bool:
         return self.count(us, us) == 1
@@ -207,14 +234,28 @@ class CronDays:
 
     def _instants(self, day: date) -> Iterator[int]:
         midnight = datetime.combine(day, time())
+        offset = self._quiet_offset(midnight)
+        if offset is not None:
+            start = _us(midnight.replace(tzinfo=UTC)) - offset // timedelta(microseconds=1)
+            yield from (start + clock // timedelta(microseconds=1) for clock in self.times)
+            return
         for clock in self.times:
             shown = midnight + clock
             real = sorted({_us(shown.replace(tzinfo=self.zone, fold=f)) for f in (0, 1)})
             valid = [us for us in real if self._shows(us) == shown]
             if valid:
                 yield from valid[:1] if self.is_fixed else valid
-            elif self.is_fixed:
+            elif self.is_fixed and self.dst == "once":
                 yield self._gap_end(*real)
+
+    def _quiet_offset(self, midnight: datetime) -> timedelta | None:
+        """The zone's offset, if nobody sets the clock from the day before to the day after."""
+        hours = range(-24, 49, 12)
+        shown = (midnight + timedelta(hours=each) for each in hours)
+        offsets = {
+            each.replace(tzinfo=self.zone, fold=f).utcoffset() for each in shown for f in (0, 1)
+        }
+        return offsets.pop() if len(offsets) == 1 else None
 
     def _shows(self, us: int) -> datetime:
         return (EPOCH + timedelta(microseconds=us)).astimezone(self.zone).replace(tzinfo=None)
@@ -280,12 +321,105 @@ def _is_weekday(text: str, day: date) -> bool:
     return False
 
 
+class FieldDays(CronDays):
+    """Named fields ("day_of_week=mon hour=9"): all of them have to match, as in APScheduler."""
+
+    LEAST: ClassVar = {"month": "1", "day": "1", "hour": "0", "minute": "0", "second": "0"}
+    ORDER = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
+    WEEKDAYS = ("", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+    def read(self, text: str) -> None:
+        given = dict(part.split("=") for part in text.split())
+        finest = max(self.ORDER.index(name) for name in given)
+        for place, name in enumerate(self.ORDER):
+            given.setdefault(name, "*" if place < finest else self.LEAST.get(name, "*"))
+        self.fields = given
+        self.years = None if given["year"] == "*" else _values(given["year"], 1970, 9999)
+        self.months, self.weeks = _values(given["month"], 1, 12), _values(given["week"], 1, 53)
+        self.set_times(given["hour"], given["minute"], given["second"])
+
+    def _is_day(self, day: date) -> bool:
+        if self.years is not None and day.year not in self.years:
+            return False
+        if day.month not in self.months or day.isocalendar().week not in self.weeks:
+            return False
+        days = ",".join("L" if e == "last" else e for e in self.fields["day"].split(","))
+        return _is_day_of_month(days, day) and any(
+            self._is_weekday(part, day) for part in self.fields["day_of_week"].split(",")
+        )
+
+    def _is_weekday(self, part: str, day: date) -> bool:
+        today = day.isoweekday()
+        if "#" in part:
+            name, nth = part.split("#")
+            return self.WEEKDAYS[today] == name and (day.day - 1) // 7 + 1 == int(nth)
+        if len(part) == 4 and part.endswith("l"):
+            return self.WEEKDAYS[today] == part[:3] and day.day > _last_day(day) - 7
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        if first == "*":
+            low, high = 1, 7
+        else:
+            low = self.WEEKDAYS.index(first)
+            high = self.WEEKDAYS.index(last) if last else 7 if step else low
+        high += 7 if high < low else 0
+        return today in {(n - 1) % 7 + 1 for n in range(low, high + 1, int(step or 1))}
+
+
+class SlotDays(CronDays):
+    """A cadence ("week sun 15:12"): one slot in each minute, hour, day, week or month of UTC."""
+
+    def read(self, text: str) -> None:
+        self.unit, *self.where, clock = text.split()
+        hour, minute = clock.split(":")
+        if self.unit == "minute":
+            self.set_times("*", "*", minute)
+        else:
+            self.set_times("*" if self.unit == "hour" else hour, minute, "0")
+
+    def _is_day(self, day: date) -> bool:
+        if self.unit == "week":
+            return FieldDays.WEEKDAYS[day.isoweekday()] == self.where[0]
+        return self.unit != "month" or day.day == int(self.where[0])
+
+
+DAYS = {"cron": CronDays, "fields": FieldDays, "cadence": SlotDays}
+
+
+def cron_days(text: str, zone: str, dst: str = "once") -> CronDays:
+    return days_of("cron", text, zone, dst)
+
+
 @lru_cache(maxsize=256)
-def cron_days(text: str, zone: str) -> CronDays:
-    return CronDays(text, zone)
+def days_of(kind: str, text: str, zone: str, dst: str) -> CronDays:
+    return DAYS[kind](text, zone, dst)
+
+
+# -- what a definition leaves out -----------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def day_starts(zone: str, day: date) -> int:
+    """The first instant of a local date (of the next one, if the zone leaves the date out)."""
+    return _us(datetime.combine(day, time(), ZoneInfo(zone)))
+
+
+@lru_cache(maxsize=4096)
+def is_excluded(day: date, exclude: tuple[str, ...]) -> bool:
+    for item in exclude:
+        first, _, last = item.partition("..")
+        if item == FieldDays.WEEKDAYS[day.isoweekday()]:
+            return True
+        if item[0].isdigit() and first <= day.isoformat() <= (last or first):
+            return True
+    return False
 
 
 # -- following one log ----------------------------------------------------------------------
+
+
+Instant = tuple[int, int]
+"""On the wall clock, and without the steps that it made."""
 
 
 @dataclass
@@ -316,23 +450,48 @@ class Timer:
     removed: bool = False
     mixed: bool = False
     past: bool = False
+    before_era: int | None = None
+    is_settled: bool = False
+    bound: Instant | None = None
+    freed: int | None = None
+    paused_at: int = 0
+    resumed: int | None = None
     open: list[int] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
-        return next(kind for kind in ("cron", "every", "after", "at") if kind in self.definition)
+        kinds = ("cron", "fields", "cadence", "every", "after", "at")
+        return next(kind for kind in kinds if kind in self.definition)
 
     @property
     def value(self) -> Any:
         return self.definition[self.kind]
 
     @property
+    def zone(self) -> str:
+        return str(self.definition.get("timezone", "UTC"))
+
+    @property
     def overlap(self) -> str:
         return str(self.definition.get("overlap", "delay"))
 
     @property
+    def policy(self) -> str:
+        return str(self.definition.get("missed", "once"))
+
+    @property
+    def grace(self) -> int | None:
+        default = SKIP_GRACE if self.policy == "skip" else None
+        return self.definition.get("grace_us", default)
+
+    @property
+    def jitter(self) -> int:
+        return int(self.definition.get("jitter_us", 0))
+
+    @property
     def selector(self) -> tuple[Any, ...]:
-        return self.kind, self.value, self.definition.get("timezone", "UTC")
+        keys = ("dst", "jitter_us", "not_before_us", "not_after_us", "exclude")
+        return self.kind, self.value, self.zone, *map(self.definition.get, keys)
 
     @property
     def is_elapsed(self) -> bool:
@@ -343,26 +502,132 @@ class Timer:
         return self.kind in ("after", "at")
 
     @property
+    def is_calendar(self) -> bool:
+        return self.kind in DAYS
+
+    @property
     def is_chain(self) -> bool:
         return self.kind == "every" and self.overlap == "delay"
 
+    @property
+    def days(self) -> CronDays:
+        zone = "UTC" if self.kind == "cadence" else self.zone
+        return days_of(self.kind, self.value, zone, self.definition.get("dst", "once"))
+
     def next_after(self, us: int) -> int | None:
-        if self.kind == "cron":
-            return cron_days(self.value, self.definition.get("timezone", "UTC")).next_after(us)
+        if self.is_calendar:
+            return self.days.next_after(us)
         if self.kind == "every":
             return self.anchor + (max(us - self.anchor, 0) // self.value + 1) * self.value
         return None
 
-    def count(self, first: int, last: int) -> int:
-        """How many moments from `first` (one itself) to `last`; 0 if `last` is none."""
+    def has(self, us: int) -> bool:
+        return not self.is_calendar or self.days.has(us)
+
+    # -- what is left out: `shift` leads from the timer's own clock to the wall -----------------
+
+    def left_out(self, us: int, shift: int) -> str:
+        """Why a moment is left out: "bounds", "excluded", or "" if it is not."""
+        wall = us + (shift if self.is_elapsed else 0)
+        first, last = self.definition.get("not_before_us"), self.definition.get("not_after_us")
+        if (first is not None and wall < first) or (last is not None and wall > last):
+            return "bounds"
+        if "exclude" not in self.definition:
+            return ""
+        day = (EPOCH + timedelta(microseconds=wall)).astimezone(ZoneInfo(self.zone)).date()
+        return "excluded" if is_excluded(day, tuple(self.definition["exclude"])) else ""
+
+    def is_early(self, us: int, shift: int) -> bool:
+        """Whether it lies before the bounds."""
+        first = self.definition.get("not_before_us")
+        return first is not None and us + (shift if self.is_elapsed else 0) < first
+
+    def is_over(self, us: int, shift: int) -> bool:
+        """Whether it lies behind the bounds."""
+        last = self.definition.get("not_after_us")
+        return last is not None and us + (shift if self.is_elapsed else 0) > last
+
+    def waits_for(self, shift: int) -> int | None:
+        """The moment it waits for: those before the bounds are told of with the first in them."""
+        if self.cursor is None or not self.left_out(self.cursor, shift):
+            return self.cursor
+        if not self.is_early(self.cursor, shift):  # others are told of once for those of an hour
+            if self.is_over(self.cursor, shift):
+                return self.cursor
+            return self.first_allowed(self.cursor, self.cursor + HOUR, shift)
+        first = self.definition["not_before_us"] - (shift if self.is_elapsed else 0)
+        return self.next_after(first - 1)
+
+    def first_allowed(self, first: int, last: int, shift: int) -> int:
+        """The first moment from `first` on that is not left out, or `last`."""
+        if self.is_calendar:
+            good = (t for t in self.days.between(first, last) if not self.left_out(t, shift))
+        else:
+            steps = range(first, last, self.value)
+            good = (t for t in steps if not self.left_out(t, shift))
+        return min(good, default=last)
+
+    def moments(self, first: int, last: int) -> int:
+        """How many moments there are from `first` (one itself) to `last`; 0 if `last` is none."""
         if first == last:
             return 1
-        if self.kind == "cron":
-            days = cron_days(self.value, self.definition.get("timezone", "UTC"))
-            return days.count(first, last) if days.has(last) else 0
-        if self.kind == "every" and (last - first) % self.value == 0:
+        if self.is_calendar:
+            return self.days.count(first, last) if self.days.has(last) else 0
+        if self.kind == "every" and last > first and (last - first) % self.value == 0:
             return (last - first) // self.value + 1
         return 0
+
+    def allowed(self, first: int, last: int, shift: int) -> tuple[int, int | None]:
+        """How many moments from `first` (one itself) to `last` are not left out; the latest."""
+        if first == last:
+            return (0, None) if self.left_out(first, shift) else (1, first)
+        if self.is_calendar:
+            good = [t for t in self.days.between(first, last) if not self.left_out(t, shift)]
+            return len(good), max(good, default=None)
+        return self._allowed_of_every(first, last, shift)
+
+    def _allowed_of_every(self, first: int, last: int, shift: int) -> tuple[int, int | None]:
+        early, late = self.definition.get("not_before_us"), self.definition.get("not_after_us")
+        low = first if early is None else max(first, early - shift)
+        high = last if late is None else min(last, late - shift)
+        total, latest = 0, None
+        for start, end in self._open_days(low, high, shift):
+            least, most = -(-(start - first) // self.value), (end - first) // self.value
+            if least <= most:
+                total, latest = total + most - least + 1, first + most * self.value
+        return total, latest
+
+    def _open_days(self, low: int, high: int, shift: int) -> Iterator[tuple[int, int]]:
+        """The parts of the own clock from `low` to `high` that no excluded day covers."""
+        exclude = tuple(self.definition.get("exclude", ()))
+        if not exclude:
+            yield low, high
+            return
+        zone = ZoneInfo(self.zone)
+        day = (EPOCH + timedelta(microseconds=low + shift)).astimezone(zone).date()
+        while (start := day_starts(self.zone, day) - shift) <= high:
+            end = day_starts(self.zone, day + timedelta(days=1)) - shift - 1
+            if not is_excluded(day, exclude):
+                yield max(start, low), min(end, high)
+            day += timedelta(days=1)
+
+
+@dataclass
+class Life:
+    """One process, as far as the log knows it."""
+
+    started: Instant
+    unknown: tuple[str, ...] = ()
+    ended: Instant | None = None
+    stop_began: Instant | None = None
+
+
+@dataclass
+class Ranges:
+    """What a decision has let go so far: the latest moment that might have run."""
+
+    latest: int | None = None
+    reasons: list[str] = field(default_factory=list)
 
 
 class Judge:
@@ -377,10 +642,20 @@ class Judge:
         self.rows: list[list[Any]] = []
         self.place = 0
         self.shift = 0
-        self.started: int | None = None
-        self.stopped: int | None = None
-        self.stop_began: int | None = None
+        self.lives: list[Life] = []
+        self.jitters: dict[tuple[Any, ...], int] = {}
+        self.ranges: dict[str, Ranges] = {}
+        self.stepped: Instant | None = None
+        self.looks: list[tuple[int, int]] = []
+        self.high, self.steady, self.era_began = 0, 0, 0
         self.is_up = False
+        self.has_era = False
+        self.known: set[str] = set()
+
+    @property
+    def started(self) -> int | None:
+        """When the latest process started (wall time), in the present era."""
+        return self.lives[-1].started[0] if self.lives else None
 
     def fault(self, text: str) -> None:
         index, position = divmod(self.place, 4096)
@@ -389,8 +664,11 @@ class Judge:
     def own(self, timer: Timer, wall: int) -> int:
         return wall - self.shift if timer.is_elapsed else wall
 
+    def both(self, wall: int) -> Instant:
+        return wall, wall - self.shift
+
     def record(self, index: int, record: list[Any]) -> None:
-        self.touched, self.rows = [], record[1:]
+        self.touched, self.rows, self.ranges = [], record[1:], {}
         self.row = [
             (tag, dict(zip(FIELDS[tag].split(), fields, strict=False)))
             for tag, *fields in record[1:]
@@ -403,10 +681,16 @@ class Judge:
                 self.event(tag, event, [each[0] for each in self.rows[position + 1 :]])
         for timer in self.touched:
             self.verify(timer)
+            self.settle(timer)
+        for at in [event["at"] for _, event in self.row if "at" in event][-1:]:
+            self.looks = [*self.looks[-63:], self.both(at)]
+            self.high, self.steady = max(self.high, at), max(self.steady, at - self.shift)
 
     def verify(self, timer: Timer) -> None:
         """What was last said to come next is what comes next."""
-        if timer.claimed is not None and timer.claimed != timer.cursor:
+        # A run that ends between the step and its TIMER_MOVED says what was.
+        is_so = timer.claimed in (None, timer.cursor, timer.before_era)
+        if not is_so and timer.claimed != timer.waits_for(self.shift):
             self.fault(f"{timer.name}: next is said to be {timer.claimed}, not {timer.cursor}")
         timer.claimed = None
 
@@ -435,23 +719,78 @@ class Judge:
 
     def passed_by(self, timer: Timer, wall: int) -> int:
         """Up to which moment of the timer all has certainly come at `wall`."""
-        return self.own(timer, wall) - DRIFT
+        return self.own(timer, wall) - DRIFT - timer.jitter
 
     # -- the scheduler ---------------------------------------------------------------------
 
     def on_scheduler_started(self, event: dict[str, Any]) -> None:
-        self.started, self.is_up = event["at"], True
+        at = event["at"]
+        if at - self.shift < self.steady - DRIFT:
+            self.fault("the clock went back while nobody was there, and nothing says so")
+        for life in self.lives[-1:]:
+            if life.ended is None:  # it died
+                seen = self.looks[-1] if self.looks else self.both(at)
+                life.ended = (min(seen[0], at), seen[1])
+        unknown = tuple((event.get("unknown") or "").split())
+        self.lives = [*self.lives[-63:], Life(self.both(at), unknown)]
+        self.stepped, self.is_up = None, True
+        self.has_era = any(each.get("era") for _, each in self.row)
+        for timer in self.timers.values():
+            timer.bound = timer.freed = None
+            timer.is_settled = False
         for run in self.runs.values():
             run.is_left = run.state in ("running", "stopping")
 
     def on_scheduler_stopped(self, event: dict[str, Any]) -> None:
-        self.stopped, self.stop_began, self.is_up = event["at"], event["since"], False
+        self.is_up = False
+        for life in self.lives[-1:]:
+            life.ended, life.stop_began = self.both(event["at"]), self.both(event["since"])
         left = [id_ for id_, run in self.runs.items() if run.state in ("running", "stopping")]
         if left:
             self.fault(f"the scheduler stopped while runs {left} were carried out")
 
     def on_clock_step(self, event: dict[str, Any]) -> None:
         self.shift += event["delta"]
+        self.stepped = self.both(event["at"])
+        is_era = bool(event.get("era"))
+        if is_era != (event["delta"] < -ERA):
+            self.fault("a new era begins after a step back of more than 3 h, and only then")
+        if is_era:
+            self.begin_era(event["at"])
+
+    def begin_era(self, at: int) -> None:
+        """The calendar starts anew: what has not come by the new time comes (again)."""
+        self.high, self.has_era, self.era_began = at, True, at - self.shift
+        self.lives = self.lives[-1:]
+        for life in self.lives:
+            life.started = (at, life.started[1])
+        for timer in self.timers.values():
+            if not timer.is_calendar or (timer.cursor is not None and timer.cursor <= at):
+                continue
+            cursor = timer.next_after(at)
+            is_over = cursor is not None and timer.is_over(cursor, self.shift)
+            timer.before_era = timer.cursor
+            timer.cursor = None if is_over and timer.cursor is None else cursor
+            timer.claimed = None
+
+    def on_timer_moved(self, timer: Timer, event: dict[str, Any]) -> None:
+        tags = [tag for tag, _ in self.row]
+        if event["reason"] == "clock_step":
+            is_so = timer.is_calendar and self.has_era
+        else:
+            is_so = event["reason"] == "zone" and "SCHEDULER_STARTED" in tags
+            cursor = timer.cursor
+            if is_so and cursor is not None and cursor > event["at"] and not timer.has(cursor):
+                timer.cursor = timer.next_after(max(event["at"], self.high))
+        if not is_so:
+            self.fault(f"{timer.name}: moved ({event['reason']}) for no reason")
+        timer.before_era = None
+        self.claim(timer, event)
+
+    def is_unknown(self, timer: Timer, life: Life) -> bool:
+        """Whether the timer could not be told the time in that life."""
+        needs = timer.kind in ("cron", "fields") or bool(timer.definition.get("exclude"))
+        return needs and timer.zone in life.unknown
 
     # -- timers ----------------------------------------------------------------------------
 
@@ -461,7 +800,9 @@ class Judge:
             self.fault(f"{name} is created and was there")
         timer = self.timers[name] = Timer(name)
         self.touched.append(timer)
+        timer.bound = self.both(event["at"]) if self.is_up else None
         self.define(timer, event)
+        self.known.add(name)
 
     def define(self, timer: Timer, event: dict[str, Any]) -> None:
         timer.definition = event["definition"]
@@ -474,11 +815,15 @@ class Judge:
             timer.past = timer.value < event["anchor"] - 60 * S
             timer.cursor = timer.value
         else:
-            timer.cursor = timer.next_after(timer.anchor)
+            # Of the calendar no moment comes again that this era has seen with that name.
+            is_again = timer.is_calendar and timer.name in self.known
+            timer.cursor = timer.next_after(max(timer.anchor, self.high if is_again else 0))
         self.claim(timer, event)
 
     def on_timer_updated(self, timer: Timer, event: dict[str, Any]) -> None:
         old, was_chain = timer.selector, timer.is_chain
+        if self.is_up and timer.bound is None:
+            timer.bound = self.both(event["at"])
         if Timer("", event["definition"]).selector != old:
             self.all_said(timer, event["at"])
             self.define(timer, event)
@@ -499,7 +844,7 @@ class Judge:
         self.claim(timer, event)
 
     def all_said(self, timer: Timer, at: int) -> None:
-        cursor = timer.cursor
+        cursor = timer.waits_for(self.shift)
         if cursor is not None and cursor <= self.passed_by(timer, at) and not timer.past:
             self.fault(f"{timer.name}: nothing is said about {cursor}, and now it is too late")
 
@@ -507,21 +852,23 @@ class Judge:
         self.all_said(timer, event["at"])
         self.verify(timer)
         timer.removed = True
+        self.known.discard(timer.name)
         timer.cursor = timer.chain = None
         del self.timers[timer.name]
 
     def on_timer_paused(self, timer: Timer, event: dict[str, Any]) -> None:
         if timer.paused:
             self.fault(f"{timer.name}: paused twice")
-        timer.paused = True
+        timer.paused, timer.paused_at = True, event["at"] - self.shift
 
     def on_timer_resumed(self, timer: Timer, event: dict[str, Any]) -> None:
         if not timer.paused:
             self.fault(f"{timer.name}: resumed without a pause")
-        timer.paused = False
+        timer.paused, timer.resumed = False, self.own(timer, event["at"])
         self.claim(timer, event)
-        cursor, at = timer.cursor, self.passed_by(timer, event["at"])
+        cursor, at = timer.waits_for(self.shift), self.passed_by(timer, event["at"])
         waits = timer.is_one_shot or (event["next"] is None and timer.open)
+        waits = waits or bool(timer.cursor and timer.left_out(timer.cursor, self.shift))
         if cursor is not None and not waits and cursor <= at:
             self.fault(f"{timer.name}: resumed with {cursor} unexplained")
 
@@ -530,7 +877,7 @@ class Judge:
 
         Where the next moment counts from the event itself, what it says is taken if it is near.
         """
-        if event.get("next") is not None:
+        if event.get("next") not in (None, UNSAID):
             timer.claimed = self.own(timer, event["next"])
             near = timer.cursor is not None and abs(timer.claimed - timer.cursor) <= DRIFT
             counts_from = event["at"] + timer.value if timer.is_chain else None
@@ -552,31 +899,106 @@ class Judge:
     def on_run_due(self, timer: Timer, event: dict[str, Any]) -> None:
         run = self.runs[self.place] = Run(timer, event["scheduled"], event["cause"])
         run.not_before = event["at"] - self.shift
-        if event["at"] < event["scheduled"] - (DRIFT if timer.is_elapsed else 0):
+        jitter = event.get("jitter", 0)
+        if event["at"] < event["scheduled"] + jitter - self.tolerance(timer):
             self.fault(f"{timer.name}: a run is early")
-        if timer.overlap == "skip" and timer.open:
-            self.fault(f"{timer.name}: a run is due while one is open")
         if not self.is_up and run.cause == "schedule":
             self.fault(f"{timer.name}: a moment runs while nobody is there")
+        others = [each for each in timer.open if not self.is_of_this_decision(each)]
+        if timer.overlap == "skip" and others:
+            self.fault(f"{timer.name}: a run is due while one is open")
         timer.open.append(self.place)
         if run.cause != "schedule":
+            if jitter or event.get("late"):
+                self.fault(f"{timer.name}: a run that is asked for is not late")
             return
-        if timer.paused or timer.past:
+        if timer.paused or timer.past or self.is_unknown(timer, self.lives[-1]):
             self.fault(f"{timer.name}: a run is due that must not be")
-        if timer.overlap == "delay" and len(timer.open) > 1:
+        if timer.overlap == "delay" and others:
             self.fault(f"{timer.name}: a run is due while one is open")
         us = self.say(timer, event["scheduled"], "a run for")
-        if event["missed"] != self.just_missed(timer):
+        self.check_delay(timer, us, event)
+        self.check_policy(timer, us, event, jitter)
+        wanted = 0 if timer.policy == "all" else self.just_missed(timer)
+        if event["missed"] != wanted:
             self.fault(f"{timer.name}: a run stands for {event['missed']} missed moments")
-        if event["next"] is not None and (timer.overlap == "delay" or timer.is_one_shot):
+        if timer.bound is None:
+            timer.bound = self.both(event["at"])
+        self.check_next(timer, event)
+
+    def tolerance(self, timer: Timer) -> int:
+        return DRIFT if timer.is_elapsed else 0
+
+    def is_of_this_decision(self, run: int) -> bool:
+        return run // 4096 == self.place // 4096 and self.runs[run].cause == "schedule"
+
+    def in_record(self, timer: Timer, *tags: str) -> int:
+        """How many scheduled moments of the timer are so tagged in this record."""
+        return sum(
+            tag in tags and event["timer"] == timer.name and event["cause"] == "schedule"
+            for tag, event in self.row
+        )
+
+    def check_delay(self, timer: Timer, us: int, event: dict[str, Any]) -> None:
+        """What was asked for of a delay, and a reason for the rest of it."""
+        jitter, late = event.get("jitter", 0), event.get("late", "")
+        if not 0 <= jitter <= timer.jitter:
+            self.fault(f"{timer.name}: jitter {jitter} of at most {timer.jitter}")
+        if self.jitters.setdefault((timer.name, us, timer.jitter), jitter) != jitter:
+            self.fault(f"{timer.name}: another jitter for the same moment")
+        by, tolerance = self.own(timer, event["at"]) - us - jitter, self.tolerance(timer)
+        if (by > LATE + tolerance and not late) or (by <= LATE - tolerance and late):
+            self.fault(f"{timer.name}: a run is {by} late ({late})")
+        if late and not self.explains(timer, late, event["scheduled"], event["scheduled"], event):
+            self.fault(f"{timer.name}: late ({late}) is not plausible")
+
+    def check_policy(self, timer: Timer, us: int, event: dict[str, Any], jitter: int) -> None:
+        """The moment may be run (or skipped), and it is the one that should be."""
+        out, now = timer.left_out(us, self.shift), self.own(timer, event["at"])
+        if out:
+            self.fault(f"{timer.name}: {us} runs, but is left out ({out})")
+        if timer.grace is not None and now - us - jitter > timer.grace + self.tolerance(timer):
+            self.fault(f"{timer.name}: {us} runs, later than its grace")
+        if timer.policy != "all":
+            self.all_come(timer, us, event["at"])
+        elif self.in_record(timer, "RUN_DUE", "RUN_SKIPPED_OVERLAP") > CAP:
+            self.fault(f"{timer.name}: more than {CAP} moments are caught up")
+        self.ranges.pop(timer.name, None)
+
+    def all_come(self, timer: Timer, us: int, at: int) -> None:
+        """After the last run of a decision there is no moment left that has come and may run."""
+        following, horizon = timer.next_after(us), self.passed_by(timer, at)
+        if timer.is_chain or following is None or following > horizon:
+            return
+        if timer.allowed(following, max(horizon, following), self.shift)[0]:
+            self.fault(f"{timer.name}: {us} runs, but later ones have passed")
+
+    def check_next(self, timer: Timer, event: dict[str, Any]) -> None:
+        """Under `delay` the end of a single run says what comes next; of several runs each does."""
+        several = self.in_record(timer, "RUN_DUE") > 1
+        waits = timer.overlap == "delay" and (timer.is_chain or not several)
+        if event["next"] is not None and (waits or timer.is_one_shot):
             self.fault(f"{timer.name}: next is said too soon")
         if timer.is_chain:
             timer.cursor, timer.chain = None, self.place
-        else:
-            following = timer.next_after(us)
-            if following is not None and following <= self.passed_by(timer, event["at"]):
-                self.fault(f"{timer.name}: {us} runs, but later ones have passed")
-            self.claim(timer, event)
+            return
+        if event["next"] is None and not waits and timer.cursor is not None:
+            self.fault(f"{timer.name}: nothing says that {timer.cursor} is next")
+        self.claim(timer, event)
+
+    def settle(self, timer: Timer) -> None:
+        """At the end of a record: what is caught up one by one is caught up to the end."""
+        ran = [
+            event
+            for tag, event in self.row
+            if tag in ("RUN_DUE", "RUN_SKIPPED_OVERLAP")
+            and event["timer"] == timer.name
+            and event["cause"] == "schedule"
+        ]
+        tags = [tag for tag, event in self.row if event.get("timer") == timer.name]
+        timer.is_settled |= bool(ran) or (self.is_up and "TIMER_CREATED" in tags)
+        if ran and timer.policy == "all" and not timer.removed and not timer.is_one_shot:
+            self.all_come(timer, self.own(timer, ran[-1]["scheduled"]), ran[-1]["at"])
 
     def just_missed(self, timer: Timer) -> int:
         """How many moments the ranges right before this event count that a run stands for."""
@@ -584,7 +1006,7 @@ class Judge:
         while position and self.rows[position - 1][0] == "RUN_MISSED":
             position -= 1
             name, _, _, moments, reason = self.rows[position][1:6]
-            if name == timer.name and reason not in ("changed", "past", "paused", "delayed"):
+            if name == timer.name and reason not in (*BESIDES, *LIMITS):
                 total += moments
         return total
 
@@ -592,43 +1014,177 @@ class Judge:
         if timer.overlap != "skip" or event["by"] not in timer.open:
             self.fault(f"{timer.name}: skipped, but no run was in the way")
         if event["cause"] == "schedule":
-            self.say(timer, event["scheduled"], "a skip of")
+            us = self.say(timer, event["scheduled"], "a skip of")
+            self.check_policy(timer, us, event, timer.jitter)
+            if event["next"] is None and timer.cursor is not None:
+                self.fault(f"{timer.name}: nothing says that {timer.cursor} is next")
             self.claim(timer, event)
 
     def on_run_missed(self, timer: Timer, event: dict[str, Any]) -> None:
-        reason = event["reason"]
-        what = "a delay of" if reason == "delayed" else "a miss of"
+        reason, is_end = event["reason"], self.follows_end(timer)
+        if is_end and timer.claimed == timer.cursor:
+            timer.claimed = None  # the end of the run has said it, and this goes on from there
+        what = "a delay of" if reason == "delayed" or is_end else "a miss of"
         first, last = self.say(timer, event["first"], what), self.own(timer, event["last"])
         now = self.own(timer, event["at"])
-        single = timer.is_chain or timer.is_one_shot
-        count = int(first == last) if single else timer.count(first, last)
-        if count != event["moments"]:
-            self.fault(f"{timer.name}: {event['moments']} missed moments are {count}")
-        if last > now + (DRIFT if timer.is_elapsed else 0):
+        # Before a fixed delay begins its moments are those of a fixed rate.
+        is_early = reason in LIMITS and bool(timer.left_out(first, self.shift))
+        is_early = is_early and (last > first or timer.is_early(last, self.shift))
+        single = timer.is_one_shot or (timer.is_chain and not is_early)
+        total = int(first == last) if single else timer.moments(first, last)
+        if last > now + self.tolerance(timer):
             self.fault(f"{timer.name}: a moment is missed before it comes")
+        latest = self.check_count(timer, first, last, total, event) if total else None
+        if not total:
+            self.fault(f"{timer.name}: no range of moments ends with {last}")
+        is_said = event.get("next", UNSAID) != UNSAID
         timer.cursor = timer.next_after(last)
-        if timer.is_chain:
-            timer.cursor = now + timer.value if reason == "paused" else None
+        if timer.is_chain and timer.paused:
+            timer.cursor = now + timer.value
+        elif timer.is_chain:
+            timer.cursor = (last if is_early else now) + timer.value if is_said else None
+        if timer.is_over(last, self.shift):
+            timer.cursor = None
         self.is_plausible(timer, event)
         timer.past = False
+        if reason not in BESIDES and (not is_end or is_said):
+            ranges = self.ranges.setdefault(timer.name, Ranges())
+            ranges.latest = latest or ranges.latest
+            self.check_range(timer, event, first, last, latest)
+        if is_said:
+            self.nothing_runs(timer, event, now)
+
+    def follows_end(self, timer: Timer) -> bool:
+        """Whether the event before says that a run of the timer has ended."""
+        position = self.place % 4096
+        return (
+            position > 0
+            and self.rows[position - 1][0] in ENDS
+            and (self.rows[position - 1][1] == timer.name)
+        )
+
+    def check_count(
+        self, timer: Timer, first: int, last: int, total: int, event: dict[str, Any]
+    ) -> int | None:
+        """A range counts what might have run; or all of it, if nothing might. The latest of it."""
+        good, latest = timer.allowed(first, last, self.shift)
+        if event["moments"] != (good or total):
+            self.fault(f"{timer.name}: {event['moments']} missed moments are {good or total}")
+        reasons = {timer.left_out(us, self.shift) for us in (first, last)}
+        is_so = event["reason"] in reasons if not good else event["reason"] not in LIMITS
+        if not is_so:
+            self.fault(f"{timer.name}: {good} of {total} moments run, not {event['reason']}")
+        return latest
+
+    def check_range(
+        self, timer: Timer, event: dict[str, Any], first: int, last: int, latest: int | None
+    ) -> None:
+        """What the policy lets go, and whether it does."""
+        reason, late = event["reason"], self.own(timer, event["at"]) - (latest or last)
+        if timer.policy == "all" and reason not in (*POLICY, *LIMITS):
+            self.fault(f"{timer.name}: missed ({reason}) though each is to be caught up")
+        if reason == "cap" and (
+            timer.policy != "all" or self.in_record(timer, "RUN_DUE", "RUN_SKIPPED_OVERLAP") != CAP
+        ):
+            self.fault(f"{timer.name}: missed (cap), but fewer are caught up")
+        if reason != "grace":
+            return
+        is_one = timer.allowed(first, last, self.shift)[0] == 1
+        if timer.policy == "skip" or (timer.policy == "once" and not is_one):
+            self.fault(f"{timer.name}: missed (grace) is not plausible")
+        if timer.grace is None or late <= timer.grace - self.tolerance(timer):
+            self.fault(f"{timer.name}: missed (grace) is only {late} late")
+
+    def nothing_runs(self, timer: Timer, event: dict[str, Any], now: int) -> None:
+        """A decision in which nothing runs: nothing might have."""
+        latest = self.ranges.pop(timer.name, Ranges()).latest
+        is_late = (
+            timer.grace is not None
+            and latest is not None
+            and (now - latest > timer.grace - self.tolerance(timer))
+        )
+        if latest is not None and not is_late:
+            self.fault(f"{timer.name}: nothing runs, though {latest} may")
+        if event["reason"] in ("changed", "past", "paused") and not timer.is_one_shot:
+            self.fault(f"{timer.name}: missed ({event['reason']}) decides what is next")
+        if event["next"] is None and timer.cursor is not None:
+            self.fault(f"{timer.name}: nothing is next, but {timer.cursor} is")
+        if event["next"] is not None and timer.cursor is None:
+            self.fault(f"{timer.name}: {event['next']} is next, but nothing is")
+        if event["next"] is not None and timer.is_chain and timer.cursor is not None:
+            near = self.own(timer, event["next"])
+            timer.cursor = near if abs(near - timer.cursor) <= DRIFT else timer.cursor
+        self.claim(timer, event)
 
     def is_plausible(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, first, last = event["reason"], event["first"], event["last"]
-        started = self.started or 0
         tags = [tag for tag, each in self.row if each.get("timer", timer.name) == timer.name]
-        is_so = {
-            "down": last <= started,
-            "stopped": self.stop_began is not None and self.stop_began <= first,
-            "orphaned": first >= started or not self.started,
-            "blocked": last >= started,
-            "clock_step": "CLOCK_STEP" in tags,
-            "paused": timer.paused,
+        besides = {
+            "paused": timer.paused or self.explains(timer, reason, first, last, event),
             "delayed": bool({*ENDS, "TIMER_UPDATED"} & set(tags)),
             "past": timer.past,
             "changed": bool({"TIMER_UPDATED", "TIMER_REMOVED"} & set(tags)),
-        }.get(reason, False)
+        }
+        is_so = reason in (*POLICY, *LIMITS)  # judged elsewhere
+        is_so = is_so or besides.get(reason, False)
+        is_so = is_so or self.explains(timer, reason, first, last, event)
         if not is_so or timer.past != (reason == "past"):
             self.fault(f"{timer.name}: missed ({reason}) is not plausible")
+
+    def explains(
+        self, timer: Timer, reason: str, first: int, last: int, event: dict[str, Any]
+    ) -> bool:
+        """Whether something kept the moments from `first` to `last` (wall time) from running."""
+        is_quiet = not self.was_looked_at(timer, first, event["at"])
+        was_late = timer.kind == "at" and last <= timer.anchor  # already when it was asked for
+        if was_late and reason in ("orphaned", "past"):
+            return True
+        is_looked_after = timer.is_settled and not was_late and not timer.jitter
+        if is_looked_after and reason in ("down", "stopped", "orphaned", "invalid"):
+            return False
+        if timer.paused and not timer.is_one_shot and first - self.shift > timer.paused_at + DRIFT:
+            return False  # the pause did
+        clock, slack = int(timer.is_elapsed), self.tolerance(timer)
+        first, last = self.own(timer, first), self.own(timer, last)
+        started = self.lives[-1].started[clock] if self.lives else 0
+        # After a step back the wall shows times again that were before the start of this process.
+        steady = last if timer.is_elapsed else last - self.shift
+        is_since = last >= started - slack or steady >= self.lives[-1].started[1]
+        over = [life for life in self.lives[:-1] if life.ended is not None]
+        around = [
+            life
+            for life in over
+            if life.started[clock] <= last + slack and first <= life.ended[clock] + slack
+        ]
+        if reason == "orphaned":
+            bound = timer.bound and timer.bound[clock] + DRIFT
+            return (
+                not started or bool(around) or (first >= started and not (bound and last > bound))
+            )
+        return {
+            "down": last <= started + slack,
+            "stopped": any(
+                life.stop_began[clock] <= first + slack and last <= life.ended[clock] + slack
+                for life in [*over, *self.lives[-1:]]
+                if life.stop_began is not None
+            ),
+            "blocked": is_since and is_quiet,
+            "suspended": is_since and is_quiet,
+            "delayed": timer.freed is not None and last <= timer.freed,
+            "clock_step": self.stepped is not None and last <= self.stepped[clock] + DRIFT,
+            "paused": timer.resumed is not None and last <= timer.resumed,
+            "invalid": any(self.is_unknown(timer, life) for life in around),
+        }.get(reason, False)
+
+    def was_looked_at(self, timer: Timer, moment: int, at: int) -> bool:
+        """Whether something was said while the moment was due, a good while before `at`."""
+        due, until = moment + timer.jitter - self.shift, at - 60 * S - self.shift
+        looks = [
+            steady
+            for wall, steady in self.looks
+            if timer.is_elapsed or (wall - steady == self.shift and steady > self.era_began)
+        ]
+        return any(due < each < until for each in looks)
 
     # -- runs ------------------------------------------------------------------------------
 
@@ -650,6 +1206,8 @@ class Judge:
         busy = [o for o in timer.open if self.runs[o].state in ("running", "stopping")]
         if busy and timer.overlap != "allow" and not timer.mixed:
             self.fault(f"run {event['run']} starts while {busy} run")
+        if timer.overlap != "allow" and not timer.mixed and timer.open[:1] != [event["run"]]:
+            self.fault(f"run {event['run']} starts before {timer.open[:1]}")
         run.state, run.started, run.is_left = "running", event["at"], False
 
     def on_run_stopping(self, run: Run, event: dict[str, Any]) -> None:
@@ -692,6 +1250,7 @@ class Judge:
     def over(self, run: Run, event: dict[str, Any], state: str) -> None:
         timer, id_ = run.timer, event["run"]
         run.state = state
+        timer.freed = self.own(timer, event["at"])
         if id_ in timer.open:
             timer.open.remove(id_)
         if timer.removed:
@@ -714,11 +1273,12 @@ class Judge:
         for timer in self.timers.values():
             if timer.past:
                 self.fault(f"{timer.name}: its moment was long past, and nothing says so")
-            cursor = timer.cursor
+            cursor = timer.waits_for(self.shift)
             if cursor is None or cursor > self.passed_by(timer, end_us):
                 continue
             waits = timer.chain is not None or (bool(timer.open) and timer.overlap == "delay")
             is_excused = timer.paused or timer.name in orphans or waits or not self.is_up
+            is_excused = is_excused or self.is_unknown(timer, self.lives[-1])
             if not is_excused:
                 self.fault(f"{timer.name}: nothing is said about {cursor}")
 

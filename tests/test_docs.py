@@ -23,8 +23,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 LEDGER = (ROOT / "docs/ledger.md").read_text("utf-8")
+TIME = (ROOT / "docs/time.md").read_text("utf-8")
 SECURITY = (ROOT / "SECURITY.md").read_text("utf-8")
-DOCUMENTS = {"README.md": README, "ARCHITECTURE.md": ARCHITECTURE, "docs/ledger.md": LEDGER}
+DOCUMENTS = {
+    "README.md": README,
+    "ARCHITECTURE.md": ARCHITECTURE,
+    "docs/ledger.md": LEDGER,
+    "docs/time.md": TIME,
+    "docs/testing.md": (ROOT / "docs/testing.md").read_text("utf-8"),
+}
 
 
 def blocks(text, language):
@@ -99,6 +106,18 @@ def test_the_commands_of_the_readme_are_run_here():
     assert others == {("pip", "install"), ("make", "demo"), ("make", "test")}
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
     assert {"demo", "test", "bench"} <= set(targets)
+
+
+@pytest.mark.parametrize("block", blocks(TIME, "python"))
+def test_a_block_about_time_runs(block, tmp_path):
+    done = start(sys.executable, "-c", block, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [each[1:] for each in console(TIME)], ids=" ".join)
+def test_a_command_about_time_works(arguments, tmp_path):
+    done = start(Path(sys.executable).with_name("kron"), *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_lifespan_of_the_readme_serves_fastapi_and_starlette(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ PROGRAMS = {
     "decorator": ["decorator.py"],
     "retries": ["retries.py"],
     "overlap": ["overlap.py"],
+    "payday": ["payday.py"],
     "crash_demo": ["crash_demo.py"],
     "fastapi_lifespan": ["fastapi_lifespan.py"],
     "aiohttp_app": ["aiohttp_app.py"],
@@ -113,6 +114,15 @@ def test_quickstart(ended):
     assert timers["letter"]["finished"]
     beats = [moment(row) for row in rows if row["timer"] == "beat"]
     assert {(later - earlier).total_seconds() for earlier, later in pairwise(beats)} == {1.0}
+
+
+def test_payday(ended):
+    out = ended("payday").out
+    paid = re.findall(r"paid for (\S+)", out)
+    assert len(paid) == len(set(paid)) == 11
+    assert paid[2] == "2027-03-31T16:00:00+00:00"
+    assert "MISSED 2027-12-31T17:00:00+00:00 excluded" in out
+    assert "1 d 20 h late: the process was down from 2027-03-30 12:00:00" in out
 
 
 def test_decorator(ended):

@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import kron
-from kron.core.definition import ScheduleOptions, define
+from kron.core.definition import SELECTORS
+from kron.core.terms import READ, ScheduleOptions
 from kron.scheduler import Scheduler
 from tests.waiting import eventually
 
-VERBS = "schedule start shutdown status list history trigger cancel remove pause resume".split()
+VERBS = "schedule start shutdown status list history why trigger cancel remove pause resume".split()
 
 
 def soon(milliseconds):
@@ -70,9 +71,8 @@ def test_the_package_has_the_verbs_of_one_default_scheduler():
         kron.nothing_of_that_name  # noqa: B018
 
 
-def test_the_keywords_of_schedule_are_those_that_define_takes():
-    taken = set(inspect.signature(define).parameters) - {"fn_name"}
-    assert set(ScheduleOptions.__annotations__) == taken
+def test_every_keyword_of_schedule_is_read():
+    assert set(ScheduleOptions.__annotations__) == {*SELECTORS, "timezone", *READ}
 
 
 # -- registering -------------------------------------------------------------------------------

@@ -11,8 +11,10 @@ from kron.core import commands as c
 from kron.core.errors import KronError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
+from kron.core.why import Why
 from kron.runtime.history import past
 from kron.runtime.recovery import begin, fold
+from kron.runtime.story import story_of
 from kron.server.offline import Idle, opened, wall_now
 from kron.storage.reader import LogReader
 
@@ -52,6 +54,11 @@ class Files:
     def history(self, name: str, limit: int) -> list[HistoryRow]:
         """See Source."""
         return past(self._machine.state, self._reader, name, limit).rows()
+
+    def why(self, name: str, at: str | None) -> Why:
+        """See Source."""
+        now_us, state = wall_now().wall_us, self._machine.state
+        return story_of(state, self._reader, name, at, now_us, is_live=False).tell()
 
     def act(self, verb: str, name: str) -> dict[str, Any]:
         """See Source. It takes effect at the next start; DataDirLocked if that has just come."""

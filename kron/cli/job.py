@@ -90,6 +90,35 @@ def history(
 
 
 @app.command()
+def why(
+    ctx: typer.Context,
+    name: Name,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="A moment, past or future. Default: now.")
+    ] = None,
+) -> None:
+    """Why a timer ran late, or did not run, and what comes next: the story of its latest moment.
+
+    TIME is an ISO date and time such as 2026-11-21T09:00, or a time of today;
+    without a zone it is local, or UTC with --utc. The answer is about the
+    latest moment at or before it; of a TIME to come, whether the timer runs then.
+    """
+    from .moment import instant
+
+    options: Options = ctx.obj
+    asked = None if at is None else instant(at, options.zone)
+    source = open_source(options.data_dir)
+    story = _of(name, source.why, _known(name), asked)
+    if options.is_json:
+        show_json(story)
+    else:
+        from .tables import story_lines
+
+        show(story_lines(story, options.zone))
+    _tell_origin(source)
+
+
+@app.command()
 def trigger(ctx: typer.Context, name: Name) -> None:
     """Run a timer once now, besides its schedule."""
     _act(ctx.obj, "trigger", _known(name))

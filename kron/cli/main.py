@@ -12,6 +12,7 @@ from kron import __version__
 from kron.core.errors import KronError
 
 from . import doctor, job, log, runtime
+from .next import NextCommand, show_next
 from .screen import Options, fail
 
 EPILOG = "The global options may also stand behind the verb: kron job list --json"
@@ -48,6 +49,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(log.app, name="log")
 app.add_typer(runtime.app, name="runtime")
 app.command("doctor")(doctor.doctor)
+app.command("next", cls=NextCommand)(show_next)
 
 
 def globals_first(args: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ import httpx2
 
 from kron.core.errors import KronError, ScheduleError, StorageError, UnknownTimer
 from kron.core.views import HistoryRow, TimerStatus
+from kron.core.why import Why
 from kron.runtime.compaction import CompactReport
 from kron.server.address import SOCKET_NAME, reachable
 from kron.server.facts import RuntimeFacts
@@ -47,6 +48,11 @@ class Remote:
         """See Source."""
         path = f"/v1/timers/{quote(name, safe='')}/history?limit={limit}"
         return cast(list[HistoryRow], self._call("GET", path))
+
+    def why(self, name: str, at: str | None) -> Why:
+        """See Source."""
+        asked = "" if at is None else f"?at={quote(at, safe='')}"
+        return cast(Why, self._call("GET", f"/v1/timers/{quote(name, safe='')}/why{asked}"))
 
     def act(self, verb: str, name: str) -> dict[str, Any]:
         """See Source."""

@@ -13,6 +13,7 @@ from kron.storage.datadir import DataDir
 
 if TYPE_CHECKING:
     from kron.core.views import HistoryRow, TimerStatus
+    from kron.core.why import Why
     from kron.runtime.compaction import CompactReport
     from kron.server.facts import RuntimeFacts
 
@@ -37,6 +38,9 @@ class Source(Protocol):
 
     def history(self, name: str, limit: int) -> list[HistoryRow]:
         """The latest rows, newest first."""
+
+    def why(self, name: str, at: str | None) -> Why:
+        """The story of a moment; `at` is an ISO instant with a zone, or None: now."""
 
     def act(self, verb: str, name: str) -> dict[str, Any]:
         """Carry out trigger, pause, resume, cancel, cancel_run or remove; returns when durable."""

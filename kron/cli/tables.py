@@ -9,13 +9,16 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from kron.core.telling import retold
 from kron.core.views import HistoryRow, TimerStatus
+from kron.core.why import Why
 from kron.server.facts import RuntimeFacts
 
 from . import words
 
 STYLES = {
     "scheduled": "",
+    "invalid": "bold red",
     "running": "cyan",
     "retrying": "yellow",
     "paused": "yellow",
@@ -56,9 +59,12 @@ def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
         ("description", _text(timer["description"]) if timer["description"] else None),
         ("function", _text(timer["fn_name"] or "-")),
         ("schedule", _text(_both(timer, zone))),
+        ("invalid", _text(timer["invalid"], "red") if timer["invalid"] else None),
         ("timezone", _text(timer["timezone"])),
+        *_limits(timer, zone),
         ("next run", _long_next(timer, now, zone)),
         ("overlap", _text(timer["overlap"])),
+        ("missed", _missed_policy(timer)),
         ("attempts", _text(_attempts(timer))),
         ("last run", _ago(timer["last_run_at"], now, zone)),
         ("last status", _styled_status(last) if last else _text("-")),
@@ -90,6 +96,13 @@ def history_table(rows: list[HistoryRow], zone: tzinfo | None, *, is_wide: bool)
             cells.append(_cell(row["run_id"] or "-"))
         table.add_row(*cells, _cell(_detail(row, zone, is_wide=is_wide)))
     return table
+
+
+def story_lines(story: Why, zone: tzinfo | None) -> Text:
+    """The sentences, a line or more each, with times as the zone's clock shows them."""
+    today = datetime.now(zone).date()
+    lines = retold(story["text"], zone, today=today)
+    return _text("\n".join(words.clean(line) for line in lines), is_lines=True)
 
 
 def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
@@ -198,9 +211,33 @@ def _ago(at: str | None, now: datetime, zone: tzinfo | None) -> Text:
 
 def _both(timer: TimerStatus, zone: tzinfo | None) -> str:
     """The schedule in words, and as it was written if that is something else."""
-    plain = words.schedule(timer, zone)
-    is_cron = timer["schedule"].startswith("cron ") and not plain.startswith("cron ")
-    return f"{plain}  ({timer['schedule']})" if is_cron else plain
+    kind = timer["schedule"].partition(" ")[0]
+    if kind in ("at", "after"):
+        return words.schedule(timer, zone)
+    return f"{words.plain(timer)}  ({timer['schedule']})"
+
+
+def _limits(timer: TimerStatus, zone: tzinfo | None) -> list[tuple[str, Text | None]]:
+    """What moves moments or leaves some out, where it is not the default."""
+    values = [
+        ("dst", timer["dst"] if timer["dst"] != "once" else None),
+        ("jitter", f"up to {timer['jitter']}" if timer["jitter"] else None),
+        ("not before", _bound(timer["not_before"], zone)),
+        ("not after", _bound(timer["not_after"], zone)),
+        ("exclude", ", ".join(timer["exclude"]) or None),
+    ]
+    return [(label, _text(value)) for label, value in values if value is not None]
+
+
+def _bound(at: str | None, zone: tzinfo | None) -> str | None:
+    return None if at is None else words.moment(at, zone) + (" UTC" if zone is UTC else "")
+
+
+def _missed_policy(timer: TimerStatus) -> Text | None:
+    policy, grace = timer["missed_policy"], timer["grace"]
+    if policy == "once" and grace is None:
+        return None
+    return _text(policy + (f", at most {grace} late" if grace else ""))
 
 
 def _attempts(timer: TimerStatus) -> str:

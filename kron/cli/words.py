@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kron.core.model import Kind
     from kron.core.views import TimerStatus
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -111,6 +112,35 @@ def schedule(timer: TimerStatus, zone: tzinfo | None, *, is_short: bool = False)
         return f"every {value}"
     where = timer["timezone"]
     return cron_words(value) + ("" if where == "UTC" else f" {where}")
+
+
+def plain(timer: TimerStatus) -> str:
+    """The selector in plain words: `at 09:00 on Mondays, Europe/Berlin`."""
+    from kron.core.model import Definition, Overlap
+    from kron.core.words import in_words
+
+    given = {"timezone": timer["timezone"], "overlap": Overlap(timer["overlap"])}
+    return in_words(Definition.of(*_selector(timer["schedule"]), given))
+
+
+def _selector(text: str) -> tuple[Kind, str | int]:
+    from kron.core.cron import compile_cron
+    from kron.core.duration import parse_duration
+    from kron.core.errors import CronError
+    from kron.core.instants import parse_instant
+    from kron.core.model import Kind
+
+    kind, _, value = text.partition(" ")
+    if kind == "cron":
+        try:
+            return Kind.CRON, compile_cron(value).text
+        except CronError:
+            return Kind.FIELDS, value
+    if kind == "at":
+        return Kind.AT, parse_instant(value, None, argument=kind)
+    if kind == "every" and not value[0].isdigit():
+        return Kind.CADENCE, value
+    return Kind(kind), parse_duration(value, argument=kind, allow_zero=True)
 
 
 def cron_words(expression: str) -> str:

@@ -13,7 +13,7 @@ from .deadlines import Deadlines
 from .model import ONE_SHOT_KINDS, Overlap, RunState
 from .state import State
 from .things import Run, Thing, Timer
-from .timing import PAST_GRACE_US
+from .timing import PAST_GRACE_US, is_invalid, look_us
 
 KEEP_FINISHED_US = 30 * 86_400_000_000
 """A finished one-shot is shown for so long, then it is let go."""
@@ -103,7 +103,7 @@ class Agenda:
                 self.deadlines.arm(run, self._of_run(run))
 
     def _of_run(self, run: Run) -> int | None:
-        """A run waits for its callable, for the runs before it (but under `allow`), and its time."""
+        """A run waits for its callable, its time, and (not under `allow`) the runs before it."""
         timer, state = run.timer, run.state
         if state is _DUE:
             # Not later than now, also after the wall clock went back.
@@ -124,8 +124,12 @@ class Agenda:
             return None
         if self._state.timers.get(timer.name) is not timer:
             return None
-        shift_us = self._state.shift_us
-        return next_us - shift_us if shift_us and not timer.definition.is_elapsed else next_us
+        definition, shift_us = timer.definition, self._state.shift_us
+        if is_invalid(self._state, definition):
+            return None
+        if definition.terms.is_particular:
+            next_us = look_us(timer, shift_us) or next_us
+        return next_us - shift_us if shift_us and not definition.is_elapsed else next_us
 
     def _note_finished(self, timer: Timer) -> None:
         """It may have been changed into another kind, removed, or undone since it was noted."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from . import events as ev
 from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark
-from .state import State
-from .things import OUTCOMES, Run, Tally, Timer
+from .state import LIVES, State
+from .things import OUTCOMES, Life, Run, Tally, Timer
 from .tombstones import tombstone_of
 
 DAY_US = 86_400_000_000
@@ -66,6 +66,12 @@ def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
     timer.paused_us = None
     timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
     state.remember(event.cmd, "resumed", id_)
+
+
+def _timer_moved(state: State, id_: int, event: ev.TimerMoved) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
 
 
 # -- runs ---------------------------------------------------------------------------------------
@@ -167,6 +173,8 @@ def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
     is_end = timer.definition.kind in ONE_SHOT_KINDS
     status = f"MISSED: {event.reason}" if is_end else timer.tally.last_status
     _note(timer, "m", status, missed=timer.tally.missed + event.moments)
+    if event.next_us != ev.UNSAID:
+        timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
     state.ring.append((id_, event))
 
 
@@ -194,22 +202,34 @@ def _go_on(state: State, timer: Timer, next_us: int | None) -> None:
 # -- the process --------------------------------------------------------------------------------
 
 
-def _set(state: State, **values: int) -> None:
+def _set(state: State, **values: Any) -> None:
     old = {name: getattr(state, name) for name in values}
     state.__dict__.update(values)
     state.on_undo(lambda: state.__dict__.update(old))
 
 
 def _scheduler_started(state: State, id_: int, event: ev.SchedulerStarted) -> None:
-    _set(state, started_us=event.at_us)
+    lives, shift_us = state.lives, state.shift_us
+    if lives and lives[-1].ended_us is None:  # it died
+        last_us = min(state.last_us, event.at_us)
+        lives = (*lives[:-1], lives[-1].ended(last_us, None, shift_us))
+    steady = (event.at_us - shift_us, None, None)
+    life = Life(event.at_us, unknown=tuple(event.unknown.split()), steady=steady)
+    _set(state, lives=(*lives[1 - LIVES :], life))
 
 
 def _scheduler_stopped(state: State, id_: int, event: ev.SchedulerStopped) -> None:
-    _set(state, stop_began_us=event.since_us, stopped_us=event.at_us)
+    life = (state.lives or (Life(event.since_us),))[-1]
+    life = life.ended(event.at_us, event.since_us, state.shift_us)
+    _set(state, lives=(*state.lives[:-1], life))
 
 
 def _clock_step(state: State, id_: int, event: ev.ClockStep) -> None:
     _set(state, shift_us=state.shift_us + event.delta_us)
+    if event.delta_us < 0:
+        _set(state, lives=tuple(life.until(event.at_us) for life in state.lives))
+    if event.era:
+        _set(state, eras=(*state.eras, id_), era_us=event.at_us, high_us=event.at_us)
 
 
 def _nothing(state: State, id_: int, event: ev.TailCut | ev.Unknown) -> None:
@@ -222,6 +242,7 @@ APPLY: dict[type[ev.Event], Callable[[State, int, Any], None]] = {
     ev.TimerRemoved: _timer_removed,
     ev.TimerPaused: _timer_paused,
     ev.TimerResumed: _timer_resumed,
+    ev.TimerMoved: _timer_moved,
     ev.RunDue: _run_due,
     ev.RunStarted: _run_started,
     ev.RunSucceeded: _run_succeeded,

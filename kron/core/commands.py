@@ -97,6 +97,15 @@ class Start(NamedTuple):
     cmd_id: str = ""
 
 
+class Recompute(NamedTuple):
+    """Look whether timers have another next moment, after `after_us`, than they are waiting for."""
+
+    names: tuple[str, ...]
+    after_us: int
+    reason: str
+    cmd_id: str = ""
+
+
 class Interrupt(NamedTuple):
     """End an attempt for which no executor will answer: the process died, or let it go."""
 
@@ -139,6 +148,7 @@ Command: TypeAlias = (
     | CancelRun
     | FinishRun
     | Start
+    | Recompute
     | Interrupt
     | Drain
     | StopRuns

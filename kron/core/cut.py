@@ -19,14 +19,14 @@ from .errors import LogCorrupt, LogTooNew
 from .events import POSITIONS
 from .model import Definition, Mark, RunState
 from .state import State
-from .things import NO_RUNS, Image, Run, Tally, Thing, Timer, image_of
+from .things import NO_RUNS, Image, Life, Run, Tally, Thing, Timer, image_of
 
 FORMAT = 1
 SLICE = 250
 """Things a part holds: about a millisecond of work."""
 PART_BYTES = 128_000
 """A part that is longer ends; the longest thing (256 KiB, an error) makes it half a megabyte."""
-_HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
+_HEAD = ("index", "shift_us", "era_us", "high_us", "seen_us", "last_us", "log_time_us")
 
 _MARKS = {mark.value: mark for mark in Mark}
 
@@ -43,7 +43,8 @@ class Cut:
     def __init__(self, state: State) -> None:
         self.index = state.index
         self._state = state
-        self._head = {name: getattr(state, name) for name in _HEAD}
+        self._head: dict[str, Any] = {name: getattr(state, name) for name in _HEAD}
+        self._head |= {"lives": [list(life) for life in state.lives], "eras": state.eras}
         self._timers = list(state.timers.values())
         self._runs = list(state.runs.values())
         self._commands = list(state.commands.items())
@@ -95,7 +96,7 @@ def restore(parts: Iterable[bytes]) -> State:
 
     Raises LogTooNew for a newer format, LogCorrupt for parts that do not fit together.
     """
-    state, head, counts = State(), dict[str, int](), {"timers": 0, "runs": 0}
+    state, head, counts = State(), dict[str, Any](), {"timers": 0, "runs": 0}
     removed: dict[int, Timer] = {}
     loaders: dict[str, Callable[[Any], None]] = {
         "timers": partial(_enter_timer, state.timers, removed),
@@ -114,7 +115,7 @@ def restore(parts: Iterable[bytes]) -> State:
                 load(row)
             counts[name] = counts.get(name, 0) + len(rows)
         wanted = {name: head[name] for name in ("timers", "runs")}
-        state.__dict__.update({field: int(head[field]) for field in _HEAD})
+        _enter_head(state, head)
     except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as exc:
         raise LogCorrupt(f"the snapshot does not fit together: {exc!r}") from exc
     if any(counts[name] != wanted[name] for name in wanted):
@@ -123,7 +124,20 @@ def restore(parts: Iterable[bytes]) -> State:
     return state
 
 
-def _checked(name: str, head: dict[str, int]) -> dict[str, int]:
+def _enter_head(state: State, head: dict[str, Any]) -> None:
+    if "lives" not in head:  # it is older, and knew of the latest process alone
+        is_over = head["started_us"] <= head["stopped_us"]
+        ended = [head["stopped_us"], head["stop_began_us"]] if is_over else [None, None]
+        steady = [None if us is None else us - head["shift_us"] for us in ended]
+        life = [head["started_us"], *ended, [], [head["started_us"] - head["shift_us"], *steady]]
+        head |= {"lives": [life] if life[0] else [], "eras": [], "era_us": 0}
+        head |= {"high_us": head["log_time_us"], "seen_us": head["last_us"] - head["shift_us"]}
+    state.__dict__.update({name: int(head[name]) for name in _HEAD})
+    state.lives = tuple(Life(*row[:3], *map(tuple, row[3:])) for row in head["lives"])
+    state.eras = tuple(head["eras"])
+
+
+def _checked(name: str, head: dict[str, Any]) -> dict[str, Any]:
     if name != "head":
         raise ValueError(f"it begins with {name}")
     if head["v"] > FORMAT:

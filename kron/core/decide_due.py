@@ -4,63 +4,140 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .events import Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
-from .model import ONE_SHOT_KINDS, Cause, Kind, Overlap
+from .catch_up import Plan, catch_up
+from .events import UNSAID, Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
+from .model import ONE_SHOT_KINDS, Cause, Kind, Missed, Overlap
+from .moments import OneMoment
 from .things import Run, Timer
-from .timing import explain_passed, moments_of
+from .timing import course_from, course_of, explain_passed, moments_of, passed, reason_at
 
 if TYPE_CHECKING:
     from .machine import Machine
 
-_DELAY, _SKIP, _EVERY, _SCHEDULE = Overlap.DELAY, Overlap.SKIP, Kind.EVERY, Cause.SCHEDULE
+LATE_US = 1_000_000
+"""A run that is later than this says what kept it."""
+
+_ALLOW, _DELAY, _SKIP = Overlap.ALLOW, Overlap.DELAY, Overlap.SKIP
+_EVERY, _SCHEDULE = Kind.EVERY, Cause.SCHEDULE
 
 
 def decide_due(machine: Machine, timer: Timer) -> list[Event]:
-    """The timer's pending moment has come: one run for it, or the reason why not.
-
-    `missed="once"`: if later moments have passed as well, the latest of them is run, and the
-    earlier ones are RUN_MISSED.
-    """
-    first, state, at_us = timer.next_us, machine.state, machine.now.wall_us
+    """The timer's pending moment has come: a run for it, or the reason why not."""
+    first, now_us = timer.next_us, machine.own_now(timer)
+    definition = timer.definition
+    overlap = definition.terms.overlap
     assert first is not None
-    latest, following = _latest(machine, timer, first)
-    name, overlap = timer.name, timer.definition.terms.overlap
-    scheduled_us = state.to_wall(timer, latest)
-    next_us = None if following is None else state.to_wall(timer, following)
-    ranges: list[RunMissed] = [] if latest == first else _before(machine, timer, first, latest)
-    if timer.open and overlap is _SKIP:
-        by_run = timer.open[0]
-        return [*ranges, RunSkippedOverlap(name, scheduled_us, at_us, next_us, by_run)]
-    if overlap is _DELAY:
-        next_us = None
-    missed = sum(each.moments for each in ranges) if ranges else 0
-    run = machine.next_id(len(ranges))
+    if definition.kind in ONE_SHOT_KINDS or (overlap is _DELAY and definition.kind is _EVERY):
+        following = None
+    else:
+        following = moments_of(timer).next_after(first)
+    is_alone = following is None or following > now_us
+    if definition.terms.is_particular or not is_alone or now_us - first > LATE_US:
+        return _catch_up(machine, timer, first, now_us)
+    next_us = None if following is None or overlap is _DELAY else following
+    return _run(machine, timer, first, next_us, 0)
+
+
+def _run(
+    machine: Machine, timer: Timer, moment: int, next_us: int | None, offset: int, missed: int = 0
+) -> list[Event]:
+    """One run for a moment in time (`offset` events into the decision), or it is skipped."""
+    state, at_us, name = machine.state, machine.now.wall_us, timer.name
+    scheduled_us = state.to_wall(timer, moment)
+    if next_us is not None:
+        next_us = state.to_wall(timer, next_us)
+    if timer.open and timer.definition.terms.overlap is _SKIP:
+        return [RunSkippedOverlap(name, scheduled_us, at_us, next_us, timer.open[0])]
+    run = machine.next_id(offset)
     return [
-        *ranges,
         RunDue(name, scheduled_us, at_us, next_us, _SCHEDULE, missed),
         RunStarted(name, run, 1, at_us),
     ]
 
 
-def _latest(machine: Machine, timer: Timer, first: int) -> tuple[int, int | None]:
-    """The latest moment that has come, and the one after it."""
-    kind = timer.definition.kind
-    if kind in ONE_SHOT_KINDS or (kind is _EVERY and timer.definition.terms.overlap is _DELAY):
-        return first, None
-    now_us = machine.own_now(timer)
-    moments = moments_of(timer)
-    following = moments.next_after(first)
-    if following is None or following > now_us:
-        return first, following
-    latest = moments.last_until(now_us)
-    assert latest is not None
-    return latest, moments.next_after(latest)
+# -- more than one moment, or one that is late, or rules for it -----------------------------------
 
 
-def _before(machine: Machine, timer: Timer, first: int, latest: int) -> list[RunMissed]:
-    """Why the moments from `first` to the one before `latest` did not run."""
-    last = moments_of(timer).last_until(latest - 1) or first
-    return explain_passed(machine, timer, first, max(first, last))
+def _catch_up(machine: Machine, timer: Timer, first: int, now_us: int) -> list[Event]:
+    """Whatever has come, by the timer's policy."""
+    plan = _plan(machine, timer, first, now_us)
+    if not plan.runs:
+        return [*_explain(machine, timer, plan, 0, len(plan.left), plan.next_us)]
+    return _carry_out(machine, timer, plan)
+
+
+def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
+    """The runs of a plan, and what is left out between them, in order of time.
+
+    They queue one by one, but under `allow`. The end of a single run decides what comes after it,
+    under `delay`; of several each says which is next.
+    """
+    overlap, events = timer.definition.terms.overlap, list[Event]()
+    decides = overlap is _DELAY and len(plan.runs) == 1
+    at = 0
+    for run in plan.runs:
+        until = at
+        while until < len(plan.left) and plan.left[until].first_us < run:
+            until += 1
+        ranges = _explain(machine, timer, plan, at, until)
+        at = until
+        events += ranges
+        next_us = None if decides or _is_single(timer) else moments_of(timer).next_after(run)
+        missed = _stands_for(timer, ranges)
+        mine = _run(machine, timer, run, next_us, len(events), missed)
+        if isinstance(mine[0], RunDue):
+            mine[0] = _with_delay(machine, timer, mine[0], run)
+            is_behind = any(isinstance(each, RunDue) for each in events)
+            if is_behind and overlap is not _ALLOW:
+                mine = mine[:1]
+        events += mine
+    return events
+
+
+def _with_delay(machine: Machine, timer: Timer, due: RunDue, moment: int) -> RunDue:
+    """What the delay of a run is made of."""
+    asked_us = course_of(timer, 0).due_us(moment) - moment
+    late_us = machine.own_now(timer) - moment - asked_us
+    late = reason_at(machine, timer, moment).value if late_us > LATE_US else ""
+    return due._replace(late=late, jitter_us=asked_us)
+
+
+def _stands_for(timer: Timer, ranges: list[RunMissed]) -> int:
+    """How many moments before it a run stands for."""
+    if timer.definition.terms.missed is Missed.ALL:
+        return 0
+    return sum(each.moments for each in ranges if each.reason not in ("excluded", "bounds"))
+
+
+def _explain(
+    machine: Machine, timer: Timer, plan: Plan, start: int, end: int, next_us: int | None = UNSAID
+) -> list[RunMissed]:
+    """RUN_MISSED for some of what is left; the last one says what comes next."""
+    events: list[RunMissed] = []
+    for place, (first, last, reason) in enumerate(plan.left[start:end], start):
+        says = next_us if place == end - 1 else UNSAID
+        if reason is None:
+            events += explain_passed(machine, timer, first, last, says)
+        else:
+            events += passed(machine, timer, first, last, reason, says)
+    return events
+
+
+def _plan(machine: Machine, timer: Timer, first: int, now_us: int) -> Plan:
+    """The plan for all that has come; a single moment has no others beside it."""
+    terms, course = timer.definition.terms, course_from(timer, first, machine.state.shift_us)
+    if not _is_single(timer) or course.left_out(first) is not None:
+        return catch_up(course, first, now_us, terms.missed, terms.grace_us)
+    alone = course._replace(moments=OneMoment(first))
+    plan = catch_up(alone, first, now_us, terms.missed, terms.grace_us)
+    is_over = timer.definition.kind in ONE_SHOT_KINDS
+    return plan._replace(next_us=None if is_over else now_us + int(timer.definition.value))
+
+
+def _is_single(timer: Timer) -> bool:
+    """True if only one moment can be pending."""
+    kind, overlap = timer.definition.kind, timer.definition.terms.overlap
+    return kind in ONE_SHOT_KINDS or (kind is _EVERY and overlap is _DELAY)
 
 
 def decide_ready(machine: Machine, run: Run) -> list[Event]:

@@ -18,7 +18,7 @@ from .events import (
 )
 from .model import ONE_SHOT_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Run
-from .timing import moments_of, passed
+from .timing import UNKNOWN_AFTER_US, is_invalid, moments_of, passed_until_now
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -167,20 +167,22 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
     if definition.kind in ONE_SHOT_KINDS or timer.is_removed:
         return (), None
     is_pending = timer.next_us is not None
-    if is_pending and (definition.terms.overlap is not _DELAY or definition.kind is _EVERY):
+    if definition.terms.overlap is not _DELAY or (is_pending and definition.kind is _EVERY):
         return (), None
     if not is_pending and run.cause != Cause.SCHEDULE:
         return (), None
     state, now_us = machine.state, machine.own_now(timer)
     if definition.kind is _EVERY:
         return (), state.to_wall(timer, now_us + int(definition.value))
-    moments = moments_of(timer)
-    first = timer.next_us if is_pending else moments.next_after(run.scheduled_us)
-    if first is None or first > now_us:
-        return (), first
-    last = moments.last_until(now_us)
-    assert last is not None
-    return passed(machine, timer, first, last, Reason.DELAYED), moments.next_after(now_us)
+    if is_invalid(state, definition):  # see UNKNOWN_AFTER_US
+        return (), timer.next_us if is_pending else run.scheduled_us + UNKNOWN_AFTER_US
+    if is_pending:
+        first = timer.next_us
+    else:  # since the clock was set back far, moments come again
+        is_old = state.era_of(run.id) < len(state.eras)
+        first = moments_of(timer).next_after(state.era_us if is_old else run.scheduled_us)
+    events, following = passed_until_now(machine, timer, first, Reason.DELAYED)
+    return tuple(events), following
 
 
 def retry_delay_us(definition: Definition, timer: str, run: Run) -> int:

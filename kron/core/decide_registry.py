@@ -16,9 +16,16 @@ from .events import (
     TimerResumed,
     TimerUpdated,
 )
-from .model import Cause, Definition, Kind, Overlap, Reason, RunState, Stop
+from .model import CALENDAR_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Timer
-from .timing import explain_passed, first_moment, moments_of, passed
+from .timing import (
+    explain_passed,
+    first_moment,
+    is_invalid,
+    moments_of,
+    passed,
+    passed_until_now,
+)
 from .tombstones import tombstone_of
 
 if TYPE_CHECKING:
@@ -65,9 +72,16 @@ def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
         delayed = _overdue(machine, timer, Reason.DELAYED) if is_freed else []
         kept = _kept(machine, timer, definition)
         return [*delayed, TimerUpdated(name, definition, at_us, *kept, cmd_id)]
-    next_us = first_moment(definition, called_us)
+    overdue = _overdue(machine, timer, Reason.CHANGED)
+    is_same_at = definition.kind is Kind.AT and definition.value == timer.definition.value
+    if is_same_at and timer.next_us is None:  # it fires once ever
+        return [TimerUpdated(name, definition, at_us, called_us, None, cmd_id)]
+    from_us = called_us
+    if definition.kind in CALENDAR_KINDS:  # no moment that has been comes again
+        from_us = max(called_us, machine.state.high_us)
+    next_us = first_moment(definition, from_us)
     return [
-        *_overdue(machine, timer, Reason.CHANGED),
+        *overdue,
         TimerUpdated(name, definition, at_us, called_us, next_us, cmd_id),
         *_past(machine, command, next_us),
     ]
@@ -103,13 +117,13 @@ def _overdue(machine: Machine, timer: Timer, reason: Reason) -> list[Event]:
     if first is None or first > now_us:
         return []
     last = first if _is_chained(timer) else moments_of(timer).last_until(now_us)
-    assert last is not None
-    return [*passed(machine, timer, first, max(first, last), reason)]
+    return [*passed(machine, timer, first, max(first, last or first), reason)]
 
 
 def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
     """The pending moment, or the first of those that wait for the end of an open run."""
-    if timer.next_us is not None or _is_chained(timer):
+    is_waiting = timer.next_us is None and timer.definition.terms.overlap is Overlap.DELAY
+    if not is_waiting or _is_chained(timer):
         return timer.next_us
     runs = (machine.state.runs[id_] for id_ in timer.open)
     ran = [run.scheduled_us for run in runs if run.cause == Cause.SCHEDULE]
@@ -160,23 +174,24 @@ def decide_resume(machine: Machine, command: Resume) -> Decision:
 
 def _after_pause(machine: Machine, timer: Timer) -> tuple[list[Event], int | None]:
     first, now_us = timer.next_us, machine.own_now(timer)
-    if first is None or first > now_us or timer.definition.is_one_shot:
+    is_waiting = timer.definition.is_one_shot or is_invalid(machine.state, timer.definition)
+    if first is None or is_waiting or first > now_us:
         return [], first
     if _is_chained(timer):
         interval_us = int(timer.definition.value)
         return [*passed(machine, timer, first, first, Reason.PAUSED)], now_us + interval_us
-    moments = moments_of(timer)
-    last = moments.last_until(now_us)
-    assert last is not None and timer.paused_us is not None
+    assert timer.paused_us is not None
     paused_us = machine.state.to_own(timer, timer.paused_us)
     events: list[Event] = []
-    if first < paused_us and (before := moments.last_until(min(paused_us, last))) is not None:
+    moments = moments_of(timer)
+    overdue_us = min(paused_us, now_us) - timer.definition.terms.jitter_us
+    if first < overdue_us:
         # Overdue already when the pause began (an orphan's moments, for instance).
+        before = max(moments.last_until(overdue_us) or first, first)
         events += explain_passed(machine, timer, first, before)
-        first = moments.next_after(before) or last + 1
-    if first <= last:
-        events += passed(machine, timer, first, last, Reason.PAUSED)
-    return events, moments.next_after(now_us)
+        first = moments.next_after(before)
+    in_pause, following = passed_until_now(machine, timer, first, Reason.PAUSED)
+    return [*events, *in_pause], following
 
 
 def decide_trigger(machine: Machine, command: Trigger) -> Decision:

@@ -20,7 +20,7 @@ EARLIEST = -62_135_424_000  # 0001-01-03T00:00:00Z, so that every local date exi
 LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 _LAST_PROBE = LATEST - 2 * DAY
-_WINDOW_BITS = 20  # 12 days
+_WINDOW_BITS = 23  # 97 days
 _PROBE = 1 << 18  # 3 days; no zone has changed twice within 6.9 days since 1970
 _ALWAYS = 1 << 40
 _NOT_ZONES = ("right/", "posix/", "localtime", "posixrules", "Factory")
@@ -70,7 +70,7 @@ def offset_at(tz: ZoneInfo, second: int) -> int:
 def span_at(tz: ZoneInfo, second: int) -> Span:
     """Return a span that holds the instant `second`; its neighbours hold `start - 1` and `end`.
 
-    A span ends at a change of offset or at the border of a window, so a year has about 32.
+    A span ends at a change of offset or at the border of a window, so a year has 4 to 6.
     """
     row = _spans(tz, second >> _WINDOW_BITS)
     for span in row:

@@ -85,3 +85,12 @@ class LogFailed(StorageError):
 
 class Conflict(KronError):
     """Compare-and-append found the index taken: decide again against the newer state."""
+
+
+def brief(value: object) -> str:
+    """A value as an error message shows it: its repr, cut where it is long."""
+    try:
+        text = repr(value[:200]) if isinstance(value, str | bytes) else repr(value)
+    except Exception as exc:  # of 5,000 digits, or of a class that cannot be shown
+        text = f"<{type(value).__name__}: {type(exc).__name__}>"
+    return text if len(text) <= 80 else text[:76] + "..." + text[-1]

@@ -14,6 +14,8 @@ from .model import Definition
 
 POSITIONS = 4096
 """Events a record may hold."""
+UNSAID = -1
+"""Of an instant: this event does not say. (None is an answer: there is none.)"""
 
 
 class TimerCreated(NamedTuple):
@@ -56,9 +58,20 @@ class TimerResumed(NamedTuple):
     cmd: str = ""
 
 
+class TimerMoved(NamedTuple):
+    """The next moment is another one, though the timer is as it was: the wall clock was set back
+    far (`reason` "clock_step"), or the rules of the time zone have changed ("zone")."""
+
+    timer: str
+    at_us: int
+    next_us: int | None
+    reason: str
+
+
 class RunDue(NamedTuple):
     """A run exists. `next_us` is the timer's next moment (None while `delay` waits for the end);
-    `missed` counts the earlier moments this run stands for."""
+    `missed` counts the earlier moments this run stands for. `late` says what kept it, if it is
+    more than a second late; `jitter_us` is the part of the delay that was asked for."""
 
     timer: str
     scheduled_us: int
@@ -67,6 +80,8 @@ class RunDue(NamedTuple):
     cause: str = "schedule"
     missed: int = 0
     cmd: str = ""
+    late: str = ""
+    jitter_us: int = 0
 
 
 class RunStarted(NamedTuple):
@@ -136,7 +151,9 @@ class RunSkippedOverlap(NamedTuple):
 
 
 class RunMissed(NamedTuple):
-    """The `moments` due moments from `first_us` to `last_us` did not run, for `reason`."""
+    """The `moments` due moments from `first_us` to `last_us` did not run, for `reason`. (Moments
+    in between that the definition leaves out are not counted, unless that is the reason.)
+    `next_us` is the timer's next moment where nothing else says it; UNSAID, if something does."""
 
     timer: str
     first_us: int
@@ -144,6 +161,7 @@ class RunMissed(NamedTuple):
     moments: int
     reason: str
     at_us: int
+    next_us: int | None = UNSAID
 
 
 class RunStopping(NamedTuple):
@@ -167,10 +185,14 @@ class RunCancelled(NamedTuple):
 
 
 class SchedulerStarted(NamedTuple):
+    """`unknown` are the time zones of timers that this machine does not know, with blanks between
+    them."""
+
     at_us: int
     boot: str
     pid: int
     version: str
+    unknown: str = ""
 
 
 class SchedulerStopped(NamedTuple):
@@ -182,10 +204,12 @@ class SchedulerStopped(NamedTuple):
 
 
 class ClockStep(NamedTuple):
-    """The wall clock moved by `delta_us` against elapsed time."""
+    """The wall clock moved by `delta_us` against elapsed time. With `era` a new one begins: the
+    clock was set back so far that moments come again."""
 
     at_us: int
     delta_us: int
+    era: bool = False
 
 
 class TailCut(NamedTuple):
@@ -211,6 +235,7 @@ Event: TypeAlias = (
     | TimerRemoved
     | TimerPaused
     | TimerResumed
+    | TimerMoved
     | RunDue
     | RunStarted
     | RunSucceeded
@@ -234,6 +259,7 @@ TAGS: dict[type[Event], str] = {
     TimerRemoved: "TIMER_REMOVED",
     TimerPaused: "TIMER_PAUSED",
     TimerResumed: "TIMER_RESUMED",
+    TimerMoved: "TIMER_MOVED",
     RunDue: "RUN_DUE",
     RunStarted: "RUN_STARTED",
     RunSucceeded: "RUN_SUCCEEDED",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from .errors import ScheduleError
+from .errors import ScheduleError, brief
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,10 +34,10 @@ def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
     """
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value)
+            moment = datetime.fromisoformat(value if len(value) <= 64 else "")
         except ValueError as exc:
             raise ScheduleError(
-                f"{argument}={value!r} is not an ISO 8601 date and time such as"
+                f"{argument}={brief(value)} is not an ISO 8601 date and time such as"
                 " '2027-01-01T09:00:00+01:00'."
             ) from exc
     elif isinstance(value, datetime):
@@ -50,12 +50,12 @@ def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
     if moment.tzinfo is None or moment.utcoffset() is None:
         if zone is None:
             raise ScheduleError(
-                f"{argument}={value!r} has no time zone. Give it one, or say timezone=."
+                f"{argument}={brief(value)} has no time zone. Give it one, or say timezone=."
             )
         moment = moment.replace(tzinfo=zone)
     if not _FIRST <= (us := to_us(moment)) <= _LAST:
         raise ScheduleError(
-            f"{argument}={value!r} is outside 0001-01-03 to 9999-12-29 (UTC), which every zone"
+            f"{argument}={brief(value)} is outside 0001-01-03 to 9999-12-29 (UTC), which every zone"
             " can show."
         )
     return us

@@ -15,13 +15,14 @@ less the steps it made (`state.shift_us`); the one heap is in steady time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from . import commands as c
 from .agenda import Agenda
 from .apply import APPLY
+from .decide_clock import STEP_US, decide_clock_step, decide_recompute, recomputations
 from .decide_due import decide_due, decide_ready
 from .decide_finish import (
     decide_abandon,
@@ -31,7 +32,7 @@ from .decide_finish import (
     decide_interrupt,
     decide_stop_runs,
 )
-from .decide_host import decide_clock_step, decide_drain, decide_start, decide_stopped
+from .decide_host import decide_drain, decide_start, decide_stopped
 from .decide_registry import (
     decide_let_go,
     decide_pause,
@@ -41,10 +42,12 @@ from .decide_registry import (
     decide_trigger,
 )
 from .errors import KronError, UnknownTimer
-from .events import POSITIONS, Event
+from .events import POSITIONS, Event, TimerResumed
 from .model import ELAPSED_KINDS, Now
+from .seen import Instant, Seen
 from .state import State
 from .things import Run, Timer
+from .timing import look_us
 
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
@@ -53,7 +56,11 @@ NAME_BYTES = 32
 """An event is estimated at these: its fields, and a timer's name where that is not at hand. (What
 is too little for long names is made up for by RECORD_BYTES: a log takes twice as much.)"""
 ROOM = 16
-"""Positions kept free for one decision (the largest is a range of reasons and a run)."""
+"""Positions kept free for one decision. (The largest, a hundred runs to be caught up or a part of
+a far step back, may take more than a step's limit; a record has room for it.)"""
+LIMIT = POSITIONS - 512
+LOOK_AGAIN_US = 1_000
+"""A wall clock that is not there yet is looked at again no sooner: it may stand still."""
 
 Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
 """Events, the answer, and commands to be carried out next (in as many records as they need)."""
@@ -74,6 +81,7 @@ DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
     c.StopRuns: decide_stop_runs,
     c.AbandonRuns: decide_abandon,
     c.Stopped: decide_stopped,
+    c.Recompute: decide_recompute,
 }
 
 
@@ -109,6 +117,8 @@ class Machine:
         self.is_live = False
         self.draining_us: int | None = None
         self.has_stepped = False
+        self.seen = Seen()
+        self._looked = Now(0, 0)
         self._base_us = 0
         self._events: list[Event] = []
         self._answers: list[Answer] = []
@@ -130,10 +140,10 @@ class Machine:
             at_us = getattr(event, "at_us", at_us)
         state.confirm(index, at_us)
 
-    def step(self, inbox: deque[c.Command], now: Now, limit: int = POSITIONS) -> Step:
+    def step(self, inbox: deque[c.Command], now: Now, limit: int = LIMIT) -> Step:
         """Carry out commands from the left of `inbox`, then what is due, as one record.
 
-        At most `limit` events: half of them for commands, so that a flood of calls does not hold
+        About `limit` events: half of them for commands, so that a flood of calls does not hold
         up the timers. What finds no room stays in the inbox. Ends with `confirm` or `undo`.
         """
         self._begin(now)
@@ -223,11 +233,27 @@ class Machine:
             self.steady_us = self.agenda.now_us = now.wall_us - self.state.shift_us
             return
         self.steady_us = self.agenda.now_us = now.elapsed_us + self._base_us
+        self._note_sleep(now)
         steps = decide_clock_step(self)
         self.has_stepped = bool(steps)
         if steps:
             self._fold(steps)
+            self._keep("seen")
+            self.seen = self.seen.with_step(self._here, steps[0].delta_us)
+            if steps[0].era:
+                self._work.extend((each, False) for each in recomputations(self))
             self.agenda.arm_all(self.state.timers.values())
+
+    def _note_sleep(self, now: Now) -> None:
+        """Most of the time since the last look the machine may have been suspended."""
+        slept_us = now.asleep_us - self._looked.asleep_us
+        if slept_us > STEP_US and 2 * slept_us > now.elapsed_us - self._looked.elapsed_us:
+            self.seen = self.seen._replace(slept=self._here)
+        self._looked = now
+
+    @property
+    def _here(self) -> Instant:
+        return Instant(self.now.wall_us, self.steady_us)
 
     def _receive(self, command: c.Command) -> None:
         """A command from outside: one that was carried out before is answered again."""
@@ -260,14 +286,17 @@ class Machine:
         """An owner's deadline has come: decide, or put it back if the wall clock is not there."""
         if isinstance(owner, Run):
             self._fold(decide_ready(self, owner), len(owner.timer.name))
-        elif owner.definition.kind in ELAPSED_KINDS or self.now.wall_us >= owner.next_us:
+        elif owner.definition.kind in ELAPSED_KINDS or (early_us := self._early_us(owner)) <= 0:
             self._fold(decide_due(self, owner), len(owner.name))
             self.agenda.arm_timer(owner)
         else:
-            early_us = owner.next_us - self.now.wall_us
-            self.agenda.deadlines.arm(owner, self.steady_us + early_us)
+            self.agenda.deadlines.arm(owner, self.steady_us + max(early_us, LOOK_AGAIN_US))
 
-    def _fold(self, events: list[Event], name_bytes: int = NAME_BYTES) -> None:
+    def _early_us(self, timer: Timer) -> int:
+        """How far the wall clock is from what the timer waits for."""
+        return (look_us(timer, 0) or 0) - self.now.wall_us
+
+    def _fold(self, events: Sequence[Event], name_bytes: int = NAME_BYTES) -> None:
         state, taken = self.state, self._events
         id_ = (state.index + 1) * POSITIONS + len(taken)
         for event in events:
@@ -283,6 +312,7 @@ class Machine:
         self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
         self.steady_us = self.agenda.now_us = self.now.elapsed_us + self._base_us
         self.is_live = True
+        self._looked = self.now
         self.agenda.arm_finished()
 
     def _note_drain(self, command: c.Drain) -> None:
@@ -300,10 +330,18 @@ class Machine:
         if timer is None or not self.is_live:
             return
         if timer.bound_us is None:
-            timer.bound_us = self.now.wall_us
+            timer.bound_us = self.steady_us
             self.state.on_undo(lambda: self._unbind(timer))
             self.agenda.arm(timer)
         self.agenda.arm_runs(timer.open)
+
+    def _note_resume(self, command: c.Resume) -> None:
+        """A one-shot that fell due in the pause runs now; it says what kept it."""
+        last = self._events[-1] if self._events else None
+        if isinstance(last, TimerResumed) and last.timer == command.name and last.next_us:
+            timer = self.state.timers[command.name]
+            if timer.definition.is_one_shot:
+                self.seen = self.seen.with_pause(timer.id, self._here)
 
     def _note_finish(self, command: c.FinishRun) -> None:
         if command.error:  # JSON may escape each character by six bytes, in two events
@@ -318,6 +356,7 @@ NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Start: Machine._note_start,
     c.Drain: Machine._note_drain,
     c.Schedule: Machine._note_schedule,
+    c.Resume: Machine._note_resume,
     c.FinishRun: Machine._note_finish,
 }
 

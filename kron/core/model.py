@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 SECOND_US = 1_000_000
@@ -15,17 +16,21 @@ class Now(NamedTuple):
     """One reading of both clocks, in microseconds.
 
     `wall_us` counts from the epoch (UTC) and may step; `elapsed_us` never steps and counts
-    suspend, from an arbitrary origin that is the same during one process.
+    suspend, from an arbitrary origin that is the same during one process. `asleep_us` is the part
+    of it that the machine was suspended.
     """
 
     wall_us: int
     elapsed_us: int
+    asleep_us: int = 0
 
 
 class Kind(StrEnum):
     """How a timer's moments are given. EVERY and AFTER follow elapsed time, the others the wall."""
 
     CRON = "cron"
+    FIELDS = "fields"
+    CADENCE = "cadence"
     EVERY = "every"
     AFTER = "after"
     AT = "at"
@@ -33,6 +38,10 @@ class Kind(StrEnum):
 
 ELAPSED_KINDS = frozenset({Kind.EVERY, Kind.AFTER})
 ONE_SHOT_KINDS = frozenset({Kind.AFTER, Kind.AT})
+ZONED_KINDS = frozenset({Kind.CRON, Kind.FIELDS})
+"""Their moments are readings of a local clock."""
+CALENDAR_KINDS = ZONED_KINDS | {Kind.CADENCE}
+"""Recurring, on the wall clock."""
 
 
 class Overlap(StrEnum):
@@ -43,15 +52,29 @@ class Overlap(StrEnum):
     ALLOW = "allow"
 
 
+class Missed(StrEnum):
+    """What happens to moments that passed while nothing could fire."""
+
+    ONCE = "once"
+    ALL = "all"
+    SKIP = "skip"
+
+
 class Reason(StrEnum):
-    """Why a due moment did not run (RUN_MISSED)."""
+    """Why a due moment did not run (RUN_MISSED), or ran late (RUN_DUE)."""
 
     DOWN = "down"
     BLOCKED = "blocked"
+    SUSPENDED = "suspended"
     CLOCK_STEP = "clock_step"
     PAUSED = "paused"
     DELAYED = "delayed"
+    GRACE = "grace"
+    CAP = "cap"
     ORPHANED = "orphaned"
+    INVALID = "invalid"
+    EXCLUDED = "excluded"
+    BOUNDS = "bounds"
     PAST = "past"
     CHANGED = "changed"
     STOPPED = "stopped"
@@ -101,6 +124,13 @@ class Terms:
     comparison."""
 
     timezone: str = "UTC"
+    dst: str = "once"
+    jitter_us: int = 0
+    not_before_us: int | None = None
+    not_after_us: int | None = None
+    exclude: tuple[str, ...] = ()
+    missed: Missed = Missed.ONCE
+    grace_us: int | None = None
     overlap: Overlap = Overlap.DELAY
     max_attempts: int = 3
     retry_delay_us: int = DEFAULT_RETRY_DELAY_US
@@ -110,8 +140,17 @@ class Terms:
     description: str = ""
     fn_name: str = field(default="", compare=False)
 
+    is_particular: bool = field(init=False, compare=False, default=False)
+    """A moment needs more than "it has come, so it runs"."""
 
-_DEFAULTS = {field.name: field.default for field in fields(Terms)}
+    def __post_init__(self) -> None:
+        is_limited = self.not_before_us is not None or self.not_after_us is not None
+        has_policy = self.missed is not Missed.ONCE or self.grace_us is not None
+        is_particular = is_limited or has_policy or bool(self.exclude or self.jitter_us)
+        object.__setattr__(self, "is_particular", is_particular)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Terms) if field.init}
 _OPEN = {"args", "kwargs", "metadata"}
 _PLAIN = Terms()
 
@@ -120,7 +159,8 @@ _PLAIN = Terms()
 class Definition:
     """What `schedule()` was asked for, normalised. Two equal definitions are one timer unchanged.
 
-    `value` is the cron text for CRON, microseconds for EVERY and AFTER, an instant (epoch
+    `value` is the cron text for CRON, the fields of a `kron.Cron` as text for FIELDS, unit and
+    slot ("day 15:12") for CADENCE, microseconds for EVERY and AFTER, an instant (epoch
     microseconds) for AT.
     """
 
@@ -138,10 +178,16 @@ class Definition:
         """True for EVERY and AFTER: a step of the wall clock does not move the timer."""
         return self.kind in ELAPSED_KINDS
 
+    @property
+    def needs_zone(self) -> bool:
+        """True if the moments cannot be told without the rules of the time zone."""
+        return self.kind in ZONED_KINDS or bool(self.terms.exclude)
+
     def has_same_moments(self, other: Definition) -> bool:
-        """True if both definitions name the same due moments (selector and zone)."""
+        """True if both definitions name the same due moments: selector, zone, and what moves or
+        leaves some out."""
         is_same = (self.kind, self.value) == (other.kind, other.value)
-        return is_same and self.terms.timezone == other.terms.timezone
+        return is_same and _course(self.terms) == _course(other.terms)
 
     def to_json(self) -> dict[str, Any]:
         """The definition as a JSON object: the selector and whatever is not its default."""
@@ -172,9 +218,16 @@ class Definition:
         given = {name: row[name] for name in _DEFAULTS if name in row}
         if "args" in given:
             given["args"] = tuple(given["args"])
+        if "exclude" in given:
+            given["exclude"] = tuple(given["exclude"])
         if "overlap" in given:
             given["overlap"] = Overlap(given["overlap"])
+        if "missed" in given:
+            given["missed"] = Missed(given["missed"])
         return cls.of(kind, row[kind], given)
+
+
+_course = attrgetter("timezone", "dst", "jitter_us", "not_before_us", "not_after_us", "exclude")
 
 
 @lru_cache(maxsize=4096)

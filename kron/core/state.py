@@ -8,13 +8,14 @@ of the step, so that nothing on the way of an ordinary run makes a closure.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import events as ev
 from .rows import RowEvent
-from .things import Image, Run, Thing, Timer, image_of
+from .things import Image, Life, Run, Thing, Timer, image_of
 from .transitions import FINAL, TRANSITIONS
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
 RING_ROWS = 10_000
 COMMANDS_REMEMBERED = 10_000
 TOMBSTONES = 1_000_000
+LIVES = 64
+"""Processes that are remembered, so that it can be said when none was there."""
 
 
 class State:
     """Everything the log says. The functions of `apply.py` are its only writers.
 
     `timers` and `runs` are in the order of their ids. `ring` holds the latest events that are
-    lines of history, with their ids: all of those with an id over `ring_floor`.
+    lines of history, with their ids: all of those with an id over `ring_floor`. `lives` are the
+    latest processes. `eras` are the ids of the clock steps that began a new era, `era_us` and
+    `high_us` are the first and the latest time of the present one; `seen_us` is the latest time
+    of all, in steady time.
     """
 
     def __init__(self) -> None:
@@ -41,9 +47,11 @@ class State:
         self.ring_floor = 0
         self.index = 0
         self.shift_us = 0
-        self.started_us = 0
-        self.stop_began_us = 0
-        self.stopped_us = 0
+        self.lives: tuple[Life, ...] = ()
+        self.eras: tuple[int, ...] = ()
+        self.era_us = 0
+        self.high_us = 0
+        self.seen_us = 0
         self.last_us = 0
         self.log_time_us = 0
         self.cut: Cut | None = None
@@ -54,6 +62,20 @@ class State:
         self._gone: dict[int | str, Thing] = {}
         self._undo: list[Callable[[], object]] = []
         self._ring_mark = 0
+
+    @property
+    def started_us(self) -> int:
+        """When the latest process started (wall time); 0 if none has."""
+        return self.lives[-1].started_us if self.lives else 0
+
+    @property
+    def unknown_zones(self) -> tuple[str, ...]:
+        """Time zones of timers that the machine of the latest process does not know."""
+        return self.lives[-1].unknown if self.lives else ()
+
+    def era_of(self, run_id: int) -> int:
+        """In which clock era a run was due: 0 until the clock is set back far."""
+        return bisect_right(self.eras, run_id)
 
     # -- steady time: wall time without the steps it made ------------------------------------
 
@@ -76,6 +98,10 @@ class State:
         self.last_us = at_us
         if at_us > self.log_time_us:
             self.log_time_us = at_us
+        if at_us > self.high_us:
+            self.high_us = at_us
+        if at_us - self.shift_us > self.seen_us:
+            self.seen_us = at_us - self.shift_us
         if len(self.ring) > RING_ROWS + 1024:
             self.ring_floor = self.ring[-RING_ROWS - 1][0]
             del self.ring[:-RING_ROWS]

@@ -38,7 +38,8 @@ OUTCOME_WORDS = {"s": "OK", "d": "DEAD", "c": "CANCELLED", "m": "MISSED", "k": "
 
 class Timer:
     """One timer; `id` is the id of its TIMER_CREATED. `next_us` and `anchor_us` are steady time
-    for EVERY and AFTER, else wall time. `target` is whatever the runtime calls."""
+    for EVERY and AFTER, else wall time; `bound_us`, since when the callable is here, is always
+    steady. `target` is whatever the runtime calls."""
 
     FIXED = ("id", "name", "created_us")
     FOLDED = (
@@ -121,6 +122,36 @@ class Run:
     def is_under_way(self) -> bool:
         """True while an executor is at work on it."""
         return self.state is RunState.RUNNING or self.state is RunState.STOPPING
+
+
+class Life(NamedTuple):
+    """One process that carried the schedule out. `ended_us` is None while it does; of a process
+    that died it is its last sign of life. `stopping_us` is since when it started nothing, if it
+    ended in order; `unknown` are the time zones that its machine did not know.
+
+    These are readings of the wall clock; where it was set back since, they are no later than it
+    was then. `steady` has the same three in steady time.
+    """
+
+    started_us: int
+    ended_us: int | None = None
+    stopping_us: int | None = None
+    unknown: tuple[str, ...] = ()
+    steady: tuple[int, int | None, int | None] = (0, None, None)
+
+    def ended(self, ended_us: int, stopping_us: int | None, shift_us: int) -> Life:
+        """The same after its end."""
+        stopping = None if stopping_us is None else stopping_us - shift_us
+        steady = (self.steady[0], ended_us - shift_us, stopping)
+        return self._replace(ended_us=ended_us, stopping_us=stopping_us, steady=steady)
+
+    def until(self, wall_us: int) -> Life:
+        """The same, no later than that: the wall clock was set back to it."""
+        return self._replace(
+            started_us=min(self.started_us, wall_us),
+            ended_us=None if self.ended_us is None else min(self.ended_us, wall_us),
+            stopping_us=None if self.stopping_us is None else min(self.stopping_us, wall_us),
+        )
 
 
 Thing: TypeAlias = Timer | Run

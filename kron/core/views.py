@@ -16,6 +16,7 @@ from .model import Definition, Kind, Now, RunState
 from .rows import Row, row_of
 from .state import State
 from .things import OUTCOME_WORDS, Tally, Timer
+from .timing import is_invalid, known_course, on_from
 
 
 class TimerDescription(TypedDict):
@@ -23,6 +24,13 @@ class TimerDescription(TypedDict):
 
     schedule: str
     timezone: str
+    dst: str
+    jitter: str | None
+    not_before: str | None
+    not_after: str | None
+    exclude: list[str]
+    missed_policy: str
+    grace: str | None
     overlap: str
     max_attempts: int
     retry_delay: str
@@ -35,13 +43,15 @@ class TimerDescription(TypedDict):
 class TimerStatus(TimerDescription):
     """One timer. Times are RFC 3339 in UTC (`+00:00`) or None; durations are milliseconds.
 
-    `state` is one of scheduled, running, retrying, dead, orphaned, paused, cancelled.
+    `state` is one of scheduled, running, retrying, dead, orphaned, paused, cancelled, invalid;
+    `invalid` then says why. `next_run_at` is when it really starts, jitter and all.
     `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended.
     `outcomes` has the latest 30, the newest last: OK, DEAD, CANCELLED, MISSED, SKIPPED_OVERLAP.
     """
 
     id: str
     state: str
+    invalid: str | None
     fn_name: str | None
     last_run_at: str | None
     last_duration_ms: float | None
@@ -85,7 +95,10 @@ def timer_status(
     values = state.confirmed(timer)
     definition: Definition = values["definition"]
     runs = [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
+    invalid = _invalid(state, definition)
     word = _state_word(values, runs, is_orphan=is_live and timer.bound_us is None)
+    if invalid is not None:
+        word = "invalid"
     next_us = _next_us(state, timer, values, runs, word)
     tally: Tally = values["tally"]
     took_us = tally.last_took_us
@@ -94,13 +107,14 @@ def timer_status(
         **describe(definition),
         "id": timer.name,
         "state": word,
+        "invalid": invalid,
         "fn_name": fn_name,
         "last_run_at": text(tally.last_run_us),
         "last_duration_ms": None if took_us is None else took_us / 1000,
         "last_status": tally.last_status,
         "next_run_at": text(next_us),
         "retries_last_7d": sum(n for day, n in tally.retry_days if day > recent),
-        "finished": definition.is_one_shot and values["next_us"] is None and not runs,
+        "finished": next_us is None and not runs and invalid is None,
         "created_at": text(values["created_us"]),
         "open_runs": [run_id_text(run["id"], run["scheduled_us"], log_id) for run in runs],
         "succeeded": tally.succeeded,
@@ -117,6 +131,7 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
         **describe(definition),
         "id": name,
         "state": "scheduled",
+        "invalid": None,
         "fn_name": fn_name,
         "last_run_at": None,
         "last_duration_ms": None,
@@ -136,24 +151,34 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
 
 def describe(definition: Definition) -> TimerDescription:
     """The part of a status that says what was asked for; a copy, the caller's own."""
+    terms = definition.terms
     return {
         "schedule": schedule_text(definition),
-        "timezone": definition.terms.timezone,
-        "overlap": definition.terms.overlap.value,
-        "max_attempts": definition.terms.max_attempts,
-        "retry_delay": format_duration(definition.terms.retry_delay_us),
-        "args": deepcopy(list(definition.terms.args)),
-        "kwargs": deepcopy(definition.terms.kwargs or {}),
-        "metadata": deepcopy(definition.terms.metadata or {}),
-        "description": definition.terms.description,
+        "timezone": terms.timezone,
+        "dst": terms.dst,
+        "jitter": format_duration(terms.jitter_us) if terms.jitter_us else None,
+        "not_before": text(terms.not_before_us),
+        "not_after": text(terms.not_after_us),
+        "exclude": list(terms.exclude),
+        "missed_policy": terms.missed.value,
+        "grace": None if terms.grace_us is None else format_duration(terms.grace_us),
+        "overlap": terms.overlap.value,
+        "max_attempts": terms.max_attempts,
+        "retry_delay": format_duration(terms.retry_delay_us),
+        "args": deepcopy(list(terms.args)),
+        "kwargs": deepcopy(terms.kwargs or {}),
+        "metadata": deepcopy(terms.metadata or {}),
+        "description": terms.description,
     }
 
 
 def schedule_text(definition: Definition) -> str:
     """The selector as it would be written: `cron 0 8 * * *`, `every 30m`, `at 2027-...`."""
     kind, value = definition.kind, definition.value
-    if kind is Kind.CRON:
+    if kind in (Kind.CRON, Kind.FIELDS):
         return f"cron {value}"
+    if kind is Kind.CADENCE:
+        return f"every {value}"
     if kind is Kind.AT:
         return f"at {text(int(value))}"
     return f"{kind} {format_duration(int(value))}"
@@ -194,12 +219,26 @@ def _state_word(values: dict[str, Any], runs: list[dict[str, Any]], *, is_orphan
 def _next_us(
     state: State, timer: Timer, values: dict[str, Any], runs: list[dict[str, Any]], word: str
 ) -> int | None:
-    """The wall instant at which the timer is to start something; a retry counts."""
+    """The wall instant at which the timer is to start something; a retry counts, moments that are
+    left out do not."""
     if word == "retrying":
         waits: list[int] = [run["retry_us"] for run in runs if run["retry_us"] is not None]
         return min(waits) + state.shift_us
     next_us: int | None = values["next_us"]
+    definition = values["definition"]
+    if next_us is not None and definition.terms.is_particular:
+        course = known_course(definition, values["anchor_us"], timer.name, state.shift_us)
+        if word != "invalid" and course.left_out(next_us) is not None:
+            next_us = on_from(course, definition, next_us).next_allowed(next_us)
+        next_us = None if next_us is None else course.due_us(next_us)
     return None if next_us is None else state.to_wall(timer, next_us)
+
+
+def _invalid(state: State, definition: Definition) -> str | None:
+    """Why a timer cannot be carried out on this machine."""
+    if not is_invalid(state, definition):
+        return None
+    return f"the time zone {definition.terms.timezone} is not known on this machine"
 
 
 def by_next_run(timers: Iterable[TimerStatus]) -> list[TimerStatus]:

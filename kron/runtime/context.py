@@ -16,8 +16,10 @@ from .callables import Target
 class RunContext(TypedDict):
     """What a callback gets as its context, and what `current_run()` returns.
 
-    `run_id` and `idempotency_key` are the same over all attempts of a run. `scheduled_at` is the
-    nominal moment (RFC 3339, UTC); `missed` counts the earlier moments this run stands for.
+    `run_id` and `idempotency_key` are the same over all attempts of a run, and the key belongs to
+    timer and moment (and clock era: a clock that was set back by hours repeats moments).
+    `scheduled_at` is the nominal moment (RFC 3339, UTC); `missed` counts the earlier moments this
+    run stands for.
     """
 
     timer_id: str
@@ -35,9 +37,11 @@ class RunContext(TypedDict):
 class Job:
     """One attempt, handed to an executor. `run` and `attempt` are ids for its completion."""
 
-    __slots__ = ("_definition", "_run", "attempt", "has_begun", "log_id", "run", "target", "timer")
+    __slots__ = (
+        "_definition", "_era", "_run", "attempt", "has_begun", "log_id", "run", "target", "timer",
+    )  # fmt: skip
 
-    def __init__(self, run: Run, target: Target, log_id: str) -> None:
+    def __init__(self, run: Run, target: Target, log_id: str, era: int = 0) -> None:
         self.run = run.id
         self.attempt = run.attempt
         self.has_begun = False
@@ -45,6 +49,7 @@ class Job:
         self.target = target
         self.log_id = log_id
         self._run = run
+        self._era = era
         self._definition = run.timer.definition
 
     def call(self) -> Any:
@@ -67,7 +72,7 @@ class Job:
             "attempt": self.attempt,
             "max_attempts": definition.terms.max_attempts,
             "scheduled_at": scheduled_at,
-            "idempotency_key": f"{self.timer}:{scheduled_at}",
+            "idempotency_key": f"{self.timer}:{scheduled_at}" + (f"~{self._era}" * bool(self._era)),
             "missed": run.missed,
             "manual": run.cause == "manual",
             "backfill": False,

@@ -38,8 +38,6 @@ Errand: TypeAlias = Callable[[], Awaitable[Any]]
 
 FEED = 4096
 """Registrations of a start that wait in the inbox at a time: two records' worth."""
-LOOK_US = 30_000_000
-"""The clocks are looked at this often even if nothing is due, so that a step is seen."""
 
 _RUNNING = RunState.RUNNING
 
@@ -130,6 +128,7 @@ class Engine:
         A cancellation does not end it: it is remembered, running attempts are asked to stop, and
         the host (which was cancelled too) brings the engine down in order.
         """
+        self.clock.join(self)
         try:
             while not self.is_over:
                 await self._turn()
@@ -143,6 +142,7 @@ class Engine:
             self._refuse_all()
             self._tell_watchers()
             self.threads.stop()
+            self.clock.leave(self)
 
     async def _turn(self) -> None:
         self._is_woken = False
@@ -218,7 +218,7 @@ class Engine:
         if is_due or self._is_woken or self._inbox:
             await self._yield()
             return
-        look_us = now_us + LOOK_US
+        look_us = now_us + self.clock.look_us
         self._sleeper = self.loop.create_future()
         wake_us = look_us if deadline_us is None else min(deadline_us, look_us)
         handle = self.clock.call_at(wake_us, self._wake)
@@ -284,7 +284,8 @@ class Engine:
         if run is None or run.state is not _RUNNING or run.attempt != event.attempt:
             return
         target = run.timer.target
-        job = Job(run, target, self.log.log_id)
+        state = self.machine.state
+        job = Job(run, target, self.log.log_id, state.era_of(run.id) if state.eras else 0)
         if target.is_async:
             self.tasks.start(job)
         else:
@@ -317,6 +318,10 @@ class Engine:
     def is_asleep(self) -> bool:
         """True while the engine waits for a deadline or a word, and has neither."""
         return self._sleeper is not None and not self._sleeper.done() and not self._inbox
+
+    def look(self) -> None:
+        """Take a turn although nothing is due: the clocks may have stepped."""
+        self._wake()
 
     # -- watching runs end (the host, at shutdown) ---------------------------------------------
 

@@ -102,3 +102,10 @@ def refuse_platform() -> None:
             "start() was reached while a multiprocessing child imports your program. Put the"
             ' call under `if __name__ == "__main__":`.'
         )
+
+
+def in_words(seconds: float) -> str:
+    """A wait, roughly: 9.9 s, 1.5 h, 3 d."""
+    if seconds < 600:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"

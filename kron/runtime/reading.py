@@ -1,4 +1,4 @@
-"""What can be read from a running engine: the answers of `status`, `list` and `history`."""
+"""What can be read from a running engine: the answers of `status`, `list`, `history` and `why`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from kron.storage.log import Log
 from .clock import Clock
 from .history import Past, past
 from .promise import promise
+from .story import Story, story_of
 
 T = TypeVar("T")
+
+OVERDUE_US = 5_000_000
+"""A timer whose moment passed longer ago than this is noted: the loop may have been blocked."""
 
 
 class Reading:
@@ -62,6 +66,25 @@ class Reading:
     def history(self, name: str | None, limit: int) -> Past:
         """The latest rows of history: what is in memory, and where the others are."""
         return past(self._machine.state, self._log, name, limit)
+
+    def why(self, name: str, at: object) -> Story:
+        """The question for a moment of a timer. Raises ScheduleError or TypeError for `at`."""
+        now_us = self._clock.now().wall_us
+        return story_of(self._machine.state, self._log, name, at, now_us, is_live=True)
+
+    def overdue(self) -> builtins.list[tuple[str, int]]:
+        """Timers that should have run a while ago, and since when (wall time): there are none."""
+        machine, now_us = self._machine, self._clock.now().wall_us
+        state = machine.state
+        earliest_us = machine.agenda.deadlines.next()
+        latest_us = now_us - state.shift_us - OVERDUE_US
+        if not machine.is_active or earliest_us is None or earliest_us > latest_us:
+            return []
+        return [
+            (timer.name, timer.deadline_us + state.shift_us)
+            for timer in state.confirmed_timers()
+            if timer.deadline_us is not None and timer.deadline_us <= latest_us
+        ]
 
     def next_one_shot(self) -> tuple[str, float] | None:
         """The one-shot that is to fire next, and in how many seconds."""

@@ -57,6 +57,10 @@ class Registry:
         if self._all().pop(name, None) is None:
             raise UnknownTimer(f"there is no timer named {name!r}.")
 
+    def waiting(self) -> Iterable[Registration]:
+        """All of them, which stay."""
+        return self._all().values()
+
     def take(self) -> list[Registration]:
         """All of them; whoever takes them says with `taken_by` whom to ask later."""
         waiting, self._waiting = self._all(), {}

@@ -60,11 +60,6 @@ class Threads:
         if self._growth is None:
             self._watch()
 
-    @property
-    def is_idle(self) -> bool:
-        """True if no job waits for a thread or is carried out."""
-        return not (self._queued or self._running)
-
     def running(self) -> set[int]:
         """Runs that a thread is at work on: nothing can stop those."""
         return {job.run for job in list(self._running)}

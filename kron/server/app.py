@@ -21,6 +21,7 @@ from kron.core import commands as c
 from kron.core.errors import Conflict, KronError, ScheduleError, StorageError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
 from kron.core.views import HistoryRow, TimerStatus
+from kron.core.why import Why
 from kron.runtime.engine import Engine
 from kron.runtime.host import Host
 from kron.runtime.stopping import StopRequest
@@ -57,6 +58,9 @@ class Reads(Protocol):
     async def ahistory(self, name: str | None = None, *, limit: int = 100) -> list[HistoryRow]:
         """The latest rows, newest first."""
 
+    async def awhy(self, name: str, at: str | None = None) -> Why:
+        """The story of a moment."""
+
 
 def make_app(scheduler: Reads, host: Host, directory: str, token: str) -> ASGIApp:
     """The ASGI app for one running scheduler; whoever does not show `token` gets a 401."""
@@ -67,6 +71,7 @@ def make_app(scheduler: Reads, host: Host, directory: str, token: str) -> ASGIAp
         Route(timer, api.timer),
         Route(timer, api.remove, methods=["DELETE"]),
         Route(timer + "/history", api.history),
+        Route(timer + "/why", api.why),
         Route(timer + "/trigger", api.trigger, methods=["POST"]),
         Route(timer + "/pause", api.pause, methods=["POST"]),
         Route(timer + "/resume", api.resume, methods=["POST"]),
@@ -127,6 +132,11 @@ class Api:
         """GET .../history?limit=: the dicts of `history()`, newest first."""
         limit = _limit(request)
         return _json(await self._scheduler.ahistory(request.path_params.get("name"), limit=limit))
+
+    async def why(self, request: Request) -> Response:
+        """GET .../why?at=: the dict of `why()`."""
+        at = request.query_params.get("at")
+        return _json(await self._scheduler.awhy(request.path_params["name"], at))
 
     async def runtime(self, request: Request) -> Response:
         """GET /v1/runtime: see RuntimeFacts."""

@@ -17,6 +17,7 @@ from .access import lacks_access, may_read, may_write, why_not_writable
 from .diagnosis import OPEN_TO_OTHERS, Finding, Problem
 from .facts import RuntimeFacts
 from .holder import Holder, find_holder
+from .soundness import invalid_timers, unsound
 from .survey import Survey, survey
 from .tail import tail_in_words
 
@@ -80,6 +81,7 @@ def examine(data_dir: str) -> DoctorReport:
             *_leftovers(place),
         ]
     problems = [finding.problem for finding in look.findings]
+    problems += [] if look.found is None else unsound(place, look.found)
     return {
         "ok": all(check["ok"] for check in checks),
         "data_dir": data_dir,
@@ -176,6 +178,10 @@ def _of_runtime(data_dir: str, facts: RuntimeFacts | None, problem: str | None) 
         meaning = "whether its timers run cannot be said"
     if facts is not None and facts["failure"]:
         what = f"process {facts['pid']} takes nothing more: {facts['failure']}"
+    elif facts is not None and facts["overdue"]:
+        names = ", ".join(f"{each['timer']} ({each['since']})" for each in facts["overdue"])
+        what = f"process {facts['pid']} has not begun what was due: {names}"
+        meaning = "nothing keeps these timers, and they do not run; restart the program"
     elif facts is not None and facts["compaction_problem"]:
         what = f"the last compaction failed: {facts['compaction_problem']}"
         meaning = "nothing is lost, but the log grows; it is tried again when it has grown more"
@@ -266,8 +272,9 @@ def _files_in_words(count: int) -> str:
 
 
 def _beginning(look: _Look) -> list[Check]:
-    """The snapshots and the state, as far as the files could be looked at."""
-    return [] if look.found is None else [_snapshots(look.found), _state(look.found)]
+    """The snapshots, the state and the ledger, as far as the files could be looked at."""
+    found = look.found
+    return [] if found is None else [_snapshots(found), _state(found), *_ledger(found)]
 
 
 def _snapshots(found: Survey) -> Check:
@@ -290,7 +297,20 @@ def _state(found: Survey) -> Check:
     text = f"{counted(len(state.timers), 'timer')}, {counted(len(state.runs), 'open run')}"
     if found.stop is not None:
         return _bad("state", text + f" up to record {found.tip:,}")
+    if invalid := invalid_timers(state):
+        return _bad("state", f"{text}; {counted(len(invalid), 'timer')} invalid")
     return _good("state", text)
+
+
+def _ledger(found: Survey) -> list[Check]:
+    """Whether each due moment has one event, as far as the state is followed."""
+    if found.begins_at is None:
+        return []
+    count = found.audit.count
+    if count:
+        return [_bad("ledger", f"{counted(count, 'due moment')} without an event, or with two")]
+    since = f" since record {found.begins_at:,}" if found.begins_at else ""
+    return [_good("ledger", f"no due moment without an event, none with two{since}")]
 
 
 def _leftovers(place: DataDir) -> list[Check]:

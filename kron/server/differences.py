@@ -11,7 +11,7 @@ from kron.core.things import Run, Tally, Timer
 NAMED = 20
 """More differences than this are only counted."""
 _SHORT = 60
-_HEAD = ("index", "shift_us", "started_us", "stop_began_us", "stopped_us", "last_us", "log_time_us")
+_HEAD = ("index", "shift_us", "lives", "eras", "era_us", "high_us", "seen_us", "last_us")
 
 
 def differences(snapshot: State, folded: State) -> list[str]:

@@ -9,6 +9,16 @@ from typing import TypedDict
 from kron.core.instants import text
 from kron.runtime.host import Host
 
+NAMED = 20
+"""So many overdue timers are named."""
+
+
+class Overdue(TypedDict):
+    """A timer that should have run by now, and does not."""
+
+    timer: str
+    since: str | None
+
 
 class RuntimeFacts(TypedDict):
     """The process that carries a data directory's schedule out.
@@ -17,6 +27,7 @@ class RuntimeFacts(TypedDict):
     more (a failed write or fsync, for instance), `thread` the one its event loop runs on.
     `log_bytes` were appended since the log was last sealed; `snapshot_record` is the record that
     the newest snapshot stands for; `compaction_problem` says why the last compaction failed.
+    `overdue` has timers that nothing keeps from running, and that have not: there should be none.
     """
 
     pid: int
@@ -33,6 +44,7 @@ class RuntimeFacts(TypedDict):
     snapshot_record: int | None
     compacted_at: str | None
     compaction_problem: str | None
+    overdue: list[Overdue]
     loop: str
     thread: str
 
@@ -59,6 +71,9 @@ def runtime_facts(host: Host, directory: str) -> RuntimeFacts:
         "snapshot_record": snapshots[0].index if snapshots else None,
         "compacted_at": compaction.last_at,
         "compaction_problem": compaction.problem,
+        "overdue": [
+            {"timer": name, "since": text(us)} for name, us in engine.reading.overdue()[:NAMED]
+        ],
         "loop": f"{loop.__module__.split('.')[0]}.{loop.__name__}",
         "thread": threading.current_thread().name,
     }

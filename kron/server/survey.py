@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from kron.core.cut import restore
 from kron.core.errors import ForeignLog, LogCorrupt, LogTooNew, StorageError
+from kron.core.ledger import LedgerAudit
 from kron.core.machine import Machine
 from kron.core.state import State
 from kron.runtime.recovery import fold
@@ -72,7 +73,8 @@ class Stop(NamedTuple):
 @dataclass
 class Survey:
     """`begins_at` is the record after which the state begins, from `snapshot` if that is a name;
-    None if there is no beginning. `machine` has folded what can be followed from there.
+    None if there is no beginning. `machine` has folded what can be followed from there, and
+    `audit` has looked at it.
     `sealed_later` is the sealed file that is newer than kron.aof, which no start takes."""
 
     log_id: str = ""
@@ -86,6 +88,7 @@ class Survey:
     is_missing: bool = False
     sealed_later: str | None = None
     machine: Machine = field(default_factory=Machine)
+    audit: LedgerAudit = field(default_factory=lambda: LedgerAudit(State()))
     torn_bytes: int = 0
     history: list[Flaw] = field(default_factory=list)
     trailing: list[Flaw] = field(default_factory=list)
@@ -145,6 +148,7 @@ class _Surveyor:
         state = self._find_snapshots()
         if found.begins_at is not None:
             found.machine = Machine() if state is None else Machine(state)
+            found.audit = LedgerAudit(found.machine.state)
             self._read_history(found.begins_at)
             self._follow()
         return found
@@ -299,6 +303,7 @@ class _Surveyor:
             for record in records_of(scan, segment.last):
                 if machine is not None and record.index > machine.state.index:
                     fold(machine, [record])
+                    self._found.audit.read(*record)
                 index, offset = record.index, scan.offset
         except LogCorrupt as exc:
             return Flaw(segment.name, offset, index + 1, str(exc))

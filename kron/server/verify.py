@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from kron.core.cut import restore
 from kron.core.errors import LogTruncated, StorageError
+from kron.core.ledger import LedgerAudit
 from kron.core.machine import Machine
 from kron.core.state import State
 from kron.runtime.recovery import fold
@@ -59,8 +60,9 @@ def verify(data_dir: str) -> Proof:
     """Read-only, also beside a living runtime; changes and creates nothing.
 
     From record 1, or from the oldest whole snapshot if older records are gone, it folds every
-    record, and compares each snapshot at its place. Raises StorageError for a directory without a
-    log, and for one whose files do not fit together by their first lines.
+    record, looks whether each due moment has one event, and compares each snapshot at its place.
+    Raises StorageError for a directory without a log, and for one whose files do not fit together
+    by their first lines.
     """
     for _ in range(ATTEMPTS):
         with suppress(LogTruncated):
@@ -80,6 +82,7 @@ class _Verification:
         self._reader = LogReader(data_dir)
         self._index = self._base = self._reader.base
         self._machine = None if self._index else Machine()
+        self._audit = LedgerAudit(State())
         self._proofs: list[FileProof] = []
         self._at: dict[int, FileProof] = {}
         """The snapshots still to be looked at, by the record they stand for."""
@@ -151,6 +154,8 @@ class _Verification:
         try:
             if self._machine is not None:
                 fold(self._machine, [record])
+                for problem in self._audit.read(*record):
+                    _blame(proof, problem)
         except StorageError as exc:
             _blame(proof, str(exc))
             self._machine = None
@@ -212,6 +217,7 @@ class _Verification:
         if self._machine is None:
             proof["result"] = "whole"
             self._machine = Machine(state)
+            self._audit = LedgerAudit(state)
             return
         for difference in differences(state, self._machine.state):
             _blame(proof, difference)

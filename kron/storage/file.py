@@ -31,6 +31,7 @@ from kron.storage.indexer import Indexer
 from kron.storage.lines import Header, check_payload, encode_record, seed_of
 from kron.storage.lock import DirLock
 from kron.storage.log import Record, SnapshotFile, SnapshotSink, Torn
+from kron.storage.lookup import find_record
 from kron.storage.recovery import Recovered, recover
 from kron.storage.rotation import Rotation
 from kron.storage.segments import LOG_NAME
@@ -188,6 +189,11 @@ class FileLog:
         if found.unindexed:
             indexer.begin()
         return found.rows
+
+    def record_at(self, index: int) -> Record:
+        """See `Log.record_at`."""
+        chain = self._opened().chain
+        return find_record(self._dir, self.log_id, index, lambda: chain.segments)
 
     async def close(self) -> None:
         """See `Log.close`. Afterwards reads and appends raise."""

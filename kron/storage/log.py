@@ -160,3 +160,9 @@ class Log(Protocol):
         Reads about as many records as there are rows to give, however many others are kept.
         Raises LogCorrupt for a damaged record on the way, other StorageErrors.
         """
+
+    def record_at(self, index: int) -> Record:
+        """One record, up to the tip. Blocks: for a thread; looks at a few lines only.
+
+        Raises LogTruncated if it was let go, LogCorrupt if it is damaged, other StorageErrors.
+        """

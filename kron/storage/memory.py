@@ -43,6 +43,7 @@ class MemoryLog:
         self.on_failure: Callable[[LogFailed], None] | None = None
         self.base = self.records[0].index - 1 if self.records else self._newest_index()
         self._seals: list[Seal] = []
+        self._unsealed_bytes = sum(len(record.payload) for record in self.records)
         self._grew_s = time.time()
         self._sink: MemorySink | None = None
         self._is_open = self._was_opened = False
@@ -55,8 +56,7 @@ class MemoryLog:
     @property
     def size_bytes(self) -> int:
         """See `Log.size_bytes`."""
-        sealed = self._seals[-1].last if self._seals else self.base
-        return sum(len(record.payload) for record in self.records[sealed - self.base :])
+        return self._unsealed_bytes
 
     async def open(self) -> Torn | None:
         """See `Log.open`."""
@@ -81,6 +81,7 @@ class MemoryLog:
         if index != self.tip + 1:
             raise Conflict(f"index {index} is not free: the log ends at {self.tip}")
         self.records.append(Record(index, payload))
+        self._unsealed_bytes += len(payload)
         self._grew_s = time.time()
 
     async def rotate(self) -> int:
@@ -88,6 +89,7 @@ class MemoryLog:
         self._refuse_if_closed()
         if self.size_bytes:
             self._seals.append(Seal(self.tip, self.size_bytes, self._grew_s))
+            self._unsealed_bytes = 0
         return self.tip
 
     async def begin_snapshot(self, index: int) -> MemorySink:
@@ -125,6 +127,12 @@ class MemoryLog:
         """See `Log.rows_before`. It looks at every record: this log is small."""
         rows = (row for record in reversed(list(self.records)) for row in rows_back(record, timer))
         return list(islice((row for row in rows if row.id < id_), limit))
+
+    def record_at(self, index: int) -> Record:
+        """See `Log.record_at`."""
+        if not self.base < index <= self.tip:
+            raise LogTruncated(f"record {index} is not here: {self.base + 1} to {self.tip} are")
+        return self.records[index - self.base - 1]
 
     async def close(self) -> None:
         """See `Log.close`."""

@@ -13,6 +13,7 @@ from kron.storage.disk import OS_DISK, Disk
 from kron.storage.history import LOOKS, Wanted, find_rows
 from kron.storage.lines import Header
 from kron.storage.log import Record, SnapshotFile
+from kron.storage.lookup import find_record
 from kron.storage.scan import Mark, Scan
 from kron.storage.segments import (
     LOG_NAME,
@@ -79,12 +80,16 @@ class LogReader:
 
     def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
         """See `Log.rows_before`; a torn tail has no rows."""
+        wanted = Wanted(id_, timer, limit)
+        return find_rows(self._dir, self.log_id, wanted, self._segments).rows
 
-        def segments() -> list[Segment]:
-            self._look()
-            return self.files
+    def record_at(self, index: int) -> Record:
+        """See `Log.record_at`."""
+        return find_record(self._dir, self.log_id, index, self._segments)
 
-        return find_rows(self._dir, self.log_id, Wanted(id_, timer, limit), segments).rows
+    def _segments(self) -> list[Segment]:
+        self._look()
+        return self.files
 
     def _records(self, index: int | None) -> Iterator[Record]:
         """None = from the oldest on that is there when the first file is opened."""

@@ -14,7 +14,7 @@ from typing import Any
 from kron.core import commands as c
 from kron.core.codec import decode, encode
 from kron.core.cut import Cut, restore
-from kron.core.decide_host import STEP_US
+from kron.core.decide_clock import STEP_US
 from kron.core.definition import define
 from kron.core.events import POSITIONS, Event, RunDue
 from kron.core.instants import parse_instant
@@ -38,7 +38,7 @@ class Mismatch(AssertionError):
 
 def fold_image(state: State) -> dict[str, Any]:
     """Everything that follows from the log, as plain values that can be compared."""
-    fields = ("shift_us", "index", "started_us", "stop_began_us", "stopped_us", "last_us")
+    fields = ("shift_us", "index", "lives", "eras", "era_us", "high_us", "seen_us", "last_us")
     return {
         "timers": {name: _values(timer) for name, timer in state.timers.items()},
         "runs": {id_: _values(run) for id_, run in state.runs.items()},
@@ -86,6 +86,7 @@ class Player:
         self.bound: set[str] = set()
         self.us = 0
         self.stepped_us = 0
+        self.slept_us = 0
         self.life = 0
         self.end_us = BASE_US
         self.limit = POSITIONS
@@ -165,7 +166,7 @@ class Player:
         self.program[name] = options
         if self.machine.is_live:
             self.bound.add(name)
-        definition, size_bytes = define(**options)
+        definition, size_bytes = define(**options, name=name)
         called_us = self.wall_us if called_us is None else called_us
         return c.Schedule(name, definition, called_us, size_bytes, cmd)
 
@@ -200,7 +201,7 @@ class Player:
         self.snapshots += 1
 
     def _now(self) -> Now:
-        return Now(self.wall_us, self.us + self.life * _LIFE_US)
+        return Now(self.wall_us, self.us + self.life * _LIFE_US, self.slept_us)
 
     def _keep(self, index: int, events: list[Event]) -> None:
         payload = encode(events, self.wall_us)

@@ -64,7 +64,8 @@ def _play_line(player: Player, line: str) -> None:
     assert at == "at", "a line begins with `at TIME`"
     commands = [shlex.split(each) for each in rest[0].split(";")] if rest else []
     us = _line_time(player, when)
-    if commands and commands[0] == ["blocked"]:
+    if commands and commands[0] in (["blocked"], ["suspended"]):
+        player.slept_us += us - player.us if commands[0] == ["suspended"] else 0
         player.us, commands = us, commands[1:]
     else:
         early = player.advance(us)
@@ -164,6 +165,11 @@ def _schedule(player: Player, name: str, cmd: str, options: dict[str, Any]) -> c
     if "max_attempts" in options:
         options["max_attempts"] = int(options["max_attempts"])
     called_us = None if called is None else BASE_US + _signed_us(called)
+    for bound in ("not_before", "not_after"):
+        if bound in options:
+            options[bound] = from_us(_moment_us(options[bound]) or 0)
+    if "exclude" in options:
+        options["exclude"] = options["exclude"].split(",")
     return player.schedule(name, called_us, cmd, **options)
 
 

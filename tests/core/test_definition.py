@@ -73,7 +73,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"cron": "61 * * * *"}, CronError, r"minute.*61.*0-59"),
     ({"cron": "* * 31 2 *"}, CronError, "never"),
     ({"cron": "* * *"}, CronError, "fields"),
-    ({"cron": 5}, TypeError, "cron must be a string, not int"),
+    ({"cron": 5}, TypeError, "cron must be a string or a kron.Cron, not int"),
     ({**EVERY, "timezone": "Europe/Berln"}, ScheduleError, r"Europe/Berln.*Europe/Berlin"),
     ({**EVERY, "timezone": 5}, TypeError, "timezone must be a str"),
     ({"at": datetime(2027, 1, 1)}, ScheduleError, "at=.*has no time zone.*timezone="),  # noqa: DTZ001

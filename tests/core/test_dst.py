@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import io
 import struct
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from kron.core import dst
 from kron.core.dst import _PROBE, DAY, EARLIEST, LATEST, Span, offset_at, span_at, zone
 from kron.core.errors import ScheduleError
 
@@ -97,8 +99,20 @@ def test_spans_tile_time_with_the_offsets_of_zoneinfo(name: str) -> None:
             assert moment.utcoffset() == timedelta(seconds=span.offset)
 
 
-def test_a_fold_reaches_over_the_border_of_a_window() -> None:
+@pytest.fixture
+def no_spans() -> Iterator[None]:
+    """None remembered before and after."""
+    dst._spans.cache_clear()
+    yield
+    dst._spans.cache_clear()
+
+
+@pytest.mark.parametrize("bits", [dst._WINDOW_BITS, 20, 18])
+def test_a_fold_reaches_over_the_border_of_a_window(
+    bits: int, monkeypatch: pytest.MonkeyPatch, no_spans: None
+) -> None:
     """Wherever a border falls, the mark after it is the greatest reading shown before it."""
+    monkeypatch.setattr(dst, "_WINDOW_BITS", bits)
     for name in ("Europe/Berlin", "America/New_York", "Antarctica/Casey", "Asia/Gaza"):
         tz, shown = zone(name), -(1 << 60)
         for span in spans(tz, 0, 30_000 * DAY):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 
 from kron.core.events import EVENTS
 from kron.storage.lines import Header, encode_header, encode_record, seed_of
-from kron.testing.player import Player
+from kron.testing.player import BASE_US, Player
 from kron.testing.transcript import play
-from tests.ledger import FIELDS, CronDays, check, read_records
+from tests import ledger
+from tests.ledger import FIELDS, CronDays, FieldDays, SlotDays, check, day_starts, read_records
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 SECOND = 1_000_000
@@ -132,6 +135,222 @@ def test_a_silent_scheduler_is_found(good: tuple[Records, int]) -> None:
     assert check(records, end_us=end_us + 3600 * SECOND, orphans=everyone) == []
 
 
+# -- forged logs: at least one for each rule ------------------------------------------------------
+
+
+FORGED = {
+    "jitter twice": """
+at 0       schedule noon cron="0 12 * * *" overlap=skip jitter=30s  -> ...
+at next    -> ...
+at +1      finish 1; wall -24h -> ...
+at next    -> ...
+""",
+    "two of all": """
+at 0    schedule tick cron="*/10 * * * * *" missed=all  -> ...
+at 25   blocked -> ...
+""",
+    "an orphan": """
+at 0    schedule tick every=50s overlap=skip; schedule other every=100s overlap=allow -> ...
+at 5    crash; start only other -> ...
+at 100  -> ...
+at 200  -> ...
+at 300  -> ...
+at 390  schedule tick every=50s overlap=skip -> ...
+""",
+    "monday": """
+at 0    schedule report cron="0 9 * * mon" overlap=skip -> ...
+at 30d  blocked -> ...
+""",
+    "gap": """
+at 2026-03-28T12:00:00Z  schedule a cron="30 2 * * *" timezone=Europe/Berlin overlap=skip -> ...
+at 2026-03-29T02:00:00Z  blocked -> ...
+""",
+}
+
+
+def play_file(name: str) -> tuple[Records, int]:
+    player = play(FORGED.get(name) or (SCENARIOS / f"{name}.txt").read_text())
+    return records_of(player), player.end_us
+
+
+def edited(records: Records, tag: str, nth: int, **fields: Any) -> Records:
+    """A log in which an event says something else; a function changes what it said."""
+    broken = copy.deepcopy(records)
+    index, position = list(places(records, tag))[nth]
+    row = broken[index][position]
+    for name, value in fields.items():
+        place = 1 + FIELDS[tag].split().index(name)
+        row[place] = value(row[place]) if callable(value) else value
+    return broken
+
+
+def redefined(records: Records, **keys: Any) -> Records:
+    """A log whose first timer was created with other keys (None: without that one)."""
+    broken = copy.deepcopy(records)
+    index, position = next(places(records, "TIMER_CREATED"))
+    definition = broken[index][position][2] | keys
+    kept = {name: value for name, value in definition.items() if value is not None}
+    broken[index][position][2] = kept
+    return broken
+
+
+def later(us: int) -> int:
+    return us + SECOND
+
+
+EDITED: list[tuple[str, str, int, dict[str, Any], str]] = [
+    # Delays, and reasons for them.
+    ("missed_all", "RUN_DUE", 0, {"late": ""}, "35000000 late"),
+    ("missed_all", "RUN_DUE", 0, {"late": "stopped"}, "late .stopped. is not plausible"),
+    ("missed_all", "RUN_DUE", 0, {"late": "delayed"}, "late .delayed. is not plausible"),
+    ("missed_all", "RUN_DUE", 0, {"late": "invalid"}, "late .invalid. is not plausible"),
+    ("cadence", "RUN_DUE", 0, {"late": "blocked"}, "a run is 0 late"),
+    ("trigger_beside_the_schedule", "RUN_DUE", 0, {"late": "down"}, "asked for is not late"),
+    ("jitter", "RUN_DUE", 0, {"jitter": 31 * SECOND}, "jitter 31000000 of at most 30000000"),
+    ("jitter", "RUN_DUE", 0, {"jitter": -1}, "jitter -1"),
+    ("jitter", "RUN_DUE", 0, {"jitter": later}, "a run is early"),
+    ("cadence", "RUN_DUE", 0, {"jitter": 1}, "jitter 1 of at most 0"),
+    ("jitter twice", "RUN_DUE", 1, {"jitter": lambda us: us - 1}, "another jitter"),
+    # What is missed, and what comes then.
+    ("missed_once_with_grace", "RUN_MISSED", 1, {"next": later}, "next is said to be"),
+    ("missed_once_with_grace", "RUN_MISSED", 1, {"next": None}, "nothing is next, but"),
+    ("bounds", "RUN_MISSED", 1, {"next": BASE_US + 70 * SECOND}, "is next, but nothing is"),
+    ("pause_recurring", "RUN_MISSED", 0, {"next": BASE_US + 40 * SECOND}, "decides what is next"),
+    ("missed_fixed_delay_with_grace", "RUN_MISSED", 0, {"next": later}, "next is said to be"),
+    ("excluded_days_over_downtime", "RUN_MISSED", 1, {"moments": 3}, "3 missed moments are 2"),
+    ("excluded_days_over_downtime", "RUN_MISSED", 1, {"reason": "down"}, "not down"),
+    ("excluded_days_over_downtime", "RUN_MISSED", 0, {"reason": "excluded"}, "not excluded"),
+    ("bounds", "RUN_MISSED", 0, {"reason": "excluded"}, "not excluded"),
+    ("excluded_days", "RUN_MISSED", 0, {"reason": "bounds"}, "not bounds"),
+    ("missed_once_with_grace", "RUN_MISSED", 0, {"reason": "grace"}, "grace. is not plausible"),
+    ("missed_skip", "RUN_MISSED", 1, {"reason": "grace"}, "grace. is not plausible"),
+    ("missed_once_over_downtime", "RUN_MISSED", 0, {"reason": "cap"}, "fewer are caught up"),
+    ("missed_all_with_grace", "RUN_MISSED", 0, {"reason": "cap"}, "fewer are caught up"),
+    ("missed_all_with_grace", "RUN_MISSED", 0, {"reason": "down"}, "each is to be caught up"),
+    ("missed_all_is_capped", "RUN_MISSED", 0, {"reason": "grace"}, "grace. is only"),
+    ("missed_all", "RUN_DUE", 1, {"missed": 1}, "stands for 1 missed"),
+    ("excluded_days_over_downtime", "RUN_DUE", 0, {"missed": 3}, "stands for 3 missed"),
+    # Who says what is next.
+    ("missed_all", "RUN_DUE", 1, {"next": None}, "nothing says that"),
+    ("missed_all", "RUN_SKIPPED_OVERLAP", 0, {"next": None}, "nothing says that"),
+    ("two of all", "RUN_DUE", 0, {"next": None}, "nothing says that"),
+    ("cadence", "RUN_DUE", 0, {"next": BASE_US + 2**37}, "next is said too soon"),
+    # What kept moments from running.
+    ("missed_blocked", "RUN_MISSED", 0, {"reason": "orphaned"}, "orphaned. is not plausible"),
+    ("missed_blocked", "RUN_MISSED", 0, {"reason": "clock_step"}, "clock_step. is not plausible"),
+    ("missed_blocked", "RUN_MISSED", 0, {"reason": "invalid"}, "invalid. is not plausible"),
+    ("missed_reasons_are_split", "RUN_MISSED", 1, {"reason": "stopped"}, "is not plausible"),
+    ("missed_reasons_are_split", "RUN_MISSED", 2, {"reason": "down"}, "is not plausible"),
+    ("missed_reasons_are_split", "RUN_MISSED", 1, {"reason": "invalid"}, "is not plausible"),
+    ("pause_recurring", "RUN_MISSED", 0, {"reason": "blocked"}, "blocked. is not plausible"),
+    ("an orphan", "RUN_MISSED", 0, {"reason": "blocked"}, "blocked. is not plausible"),
+    ("an orphan", "RUN_MISSED", 0, {"reason": "suspended"}, "suspended. is not plausible"),
+    ("missed_skip", "SCHEDULER_STARTED", 1, {"unknown": "UTC"}, "must not be"),
+    # Clocks.
+    ("clock_far_back_begins_an_era", "CLOCK_STEP", 0, {"era": False}, "a new era begins"),
+    ("clock_hour_forward", "CLOCK_STEP", 0, {"era": True}, "a new era begins"),
+    ("jitter twice", "CLOCK_STEP", 0, {"era": False}, "but its next moment is"),
+    ("clock_far_back_begins_an_era", "TIMER_MOVED", 0, {"next": later}, "next is said to be"),
+    ("clock_far_back_begins_an_era", "TIMER_MOVED", 0, {"reason": "zone"}, "for no reason"),
+    ("clock_far_back_begins_an_era", "TIMER_MOVED", 0, {"timer": "beat"}, "for no reason"),
+    ("clock_far_back_over_a_restart", "TIMER_MOVED", 0, {"reason": "rain"}, "for no reason"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "nth", "fields", "words"),
+    EDITED,
+    ids=[f"{name}-{tag}-{nth}-{'-'.join(fields)}" for name, tag, nth, fields, _ in EDITED],
+)
+def test_an_edited_event_is_found(
+    name: str, tag: str, nth: int, fields: dict[str, Any], words: str
+) -> None:
+    records, end_us = play_file(name)
+    assert check(records, end_us=end_us) == []
+    faults = check(edited(records, tag, nth, **fields), end_us=end_us)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "words"),
+    [
+        ("missed_skip", {"missed": None}, "nothing runs, though"),
+        ("missed_once_with_grace", {"grace_us": None}, "nothing runs, though"),
+        ("missed_once_with_grace", {"grace_us": 200 * SECOND}, "grace. is only 150000000 late"),
+        ("missed_once_over_downtime", {"grace_us": 5 * SECOND}, "later than its grace"),
+        ("missed_once_over_downtime", {"missed": "all"}, "each is to be caught up"),
+        ("missed_skip_within_grace", {"grace_us": 4 * SECOND}, "later than its grace"),
+        ("missed_all", {"missed": None}, "later ones have passed"),
+        ("missed_once_over_downtime", {"exclude": ["thu"]}, "left out .excluded"),
+        ("excluded_days_in_a_zone", {"timezone": None}, "not excluded"),
+        ("excluded_days", {"exclude": ["sun"]}, "not excluded"),
+        ("excluded_days", {"exclude": ["2026-01-02..2026-01-03", "sun"]}, "left out .excluded"),
+        ("bounds", {"not_before_us": BASE_US + 45 * SECOND}, "left out .bounds"),
+        ("bounds", {"not_after_us": BASE_US + 45 * SECOND}, "left out .bounds"),
+        ("bounds", {"not_after_us": None}, "not bounds"),
+        ("cadence", {"cadence": "day 15:13"}, "next is said to be"),
+        ("monday", {"cron": None, "fields": "day_of_week=tue hour=9"}, "next is said to be"),
+        ("gap", {"dst": "skip"}, "next is said to be"),
+    ],
+    ids=str,
+)
+def test_another_definition_is_found(name: str, keys: dict[str, Any], words: str) -> None:
+    records, end_us = play_file(name)
+    assert check(records, end_us=end_us) == []
+    faults = check(redefined(records, **keys), end_us=end_us)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "nth", "words"),
+    [
+        ("bounds", "RUN_MISSED", 0, "its next moment is"),
+        ("bounds", "RUN_MISSED", 1, "nothing is said about"),
+        ("missed_all", "RUN_DUE", 3, "later ones have passed"),
+        ("missed_all", "RUN_DUE", 1, "but its next moment is"),
+        ("excluded_days", "RUN_MISSED", 0, "but its next moment is"),
+        ("clock_far_back_over_a_restart", "CLOCK_STEP", 0, "the clock went back"),
+        ("clock_far_back_begins_an_era", "CLOCK_STEP", 0, "but its next moment is"),
+    ],
+)
+def test_a_dropped_event_is_found(name: str, tag: str, nth: int, words: str) -> None:
+    broken, end_us = play_file(name)
+    index, position = list(places(broken, tag))[nth]
+    broken[index][position] = ["SOMETHING_NEW"]
+    faults = check(broken, end_us=end_us + SECOND)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+def test_the_same_moments_in_other_words_are_the_same() -> None:
+    records, end_us = play_file("monday")
+    fields = {"cron": None, "fields": "day_of_week=mon hour=9"}
+    assert check(redefined(records, **fields), end_us=end_us) == []
+
+
+def test_more_than_a_hundred_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    records, end_us = play_file("missed_all_is_capped")
+    monkeypatch.setattr(ledger, "CAP", 99)
+    faults = check(records, end_us=end_us)
+    assert any("more than 99 moments are caught up" in fault for fault in faults)
+
+
+def test_caught_up_runs_that_start_together_are_found() -> None:
+    records, end_us = play_file("missed_all")
+    index, position = list(places(records, "RUN_DUE"))[1]
+    run, at = (index + 1) * 4096 + position - 1, records[index][position][3]
+    records[index].append(["RUN_STARTED", "tick", run, 1, at])
+    faults = check(records, end_us=end_us)
+    assert any(f"run {run} starts before" in fault for fault in faults)
+
+
+def test_an_unknown_zone_excuses_what_does_not_run() -> None:
+    """The same log, once with and once without the word that the zone was unknown."""
+    player = play(FORGED["monday"].split("at 30d")[0])
+    records, end_us = records_of(player), player.end_us + 30 * 86_400 * SECOND
+    assert check(records, end_us=end_us)
+    assert check(edited(records, "SCHEDULER_STARTED", 0, unknown="UTC"), end_us=end_us) == []
+
+
 def test_fields_are_those_of_the_events() -> None:
     def bare(name: str) -> str:
         for tail in ("_us", "_run", "_bytes", "_as"):
@@ -144,8 +363,6 @@ def test_fields_are_those_of_the_events() -> None:
 
 
 def test_the_brute_force_agrees_on_known_dates() -> None:
-    from datetime import UTC, datetime
-
     def us(text: str) -> int:
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * SECOND
 
@@ -158,6 +375,26 @@ def test_the_brute_force_agrees_on_known_dates() -> None:
     assert leap.next_after(us("2026-01-01T00:00+00:00")) == us("2028-02-29T00:00+00:00")
     last = CronDays("0 12 LW * *", "UTC")
     assert last.next_after(us("2026-01-01T00:00+00:00")) == us("2026-01-30T12:00+00:00")
+    skipped = CronDays("30 2 * * *", "Europe/Berlin", "skip")
+    assert skipped.next_after(us("2026-03-29T00:00+01:00")) == us("2026-03-30T02:30+02:00")
+    assert day_starts("America/Santiago", date(2026, 9, 6)) == us("2026-09-06T04:00+00:00")
+
+
+def test_the_brute_force_reads_fields_and_slots() -> None:
+    def us(text: str) -> int:
+        return int(datetime.fromisoformat(f"{text}+00:00").timestamp()) * SECOND
+
+    friday = FieldDays("day=13 day_of_week=fri", "UTC")
+    assert friday.next_after(us("2026-01-01T00:00")) == us("2026-02-13T00:00")
+    week = FieldDays("week=53", "UTC")
+    assert week.next_after(us("2026-01-04T00:00")) == us("2026-12-28T00:00")
+    year = FieldDays("year=2026 month=2 day=last", "UTC")
+    assert year.next_after(us("2026-01-01T00:00")) == us("2026-02-28T00:00")
+    assert year.next_after(us("2026-02-28T00:00")) is None
+    sunday = SlotDays("week sun 15:12", "UTC")
+    assert sunday.next_after(us("2026-01-01T00:00")) == us("2026-01-04T15:12")
+    minute = SlotDays("minute :12", "UTC")
+    assert minute.next_after(us("2026-01-01T00:00")) == us("2026-01-01T00:00:12")
 
 
 def write_log(path: Path, payloads: list[bytes]) -> bytes:

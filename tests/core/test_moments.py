@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kron.core.cron import compile_cron
 from kron.core.errors import CronError, ScheduleError
 from kron.core.moments import (
     CronMoments,
@@ -19,6 +20,7 @@ from kron.core.moments import (
     Moments,
     OneMoment,
     cron_moments,
+    field_moments,
 )
 
 VECTORS = json.loads(Path(__file__).with_name("time_vectors.json").read_text())
@@ -170,7 +172,7 @@ def test_a_minute_by_minute_oracle_agrees(tz: str, day: str) -> None:
     for text in EXPRESSIONS:
         dst: Dst
         for dst in ("once", "skip"):
-            moments = CronMoments(text, tz, dst)
+            moments = cron_moments(text, tz, dst)
             found = assert_agree(moments, us(first.isoformat()), us(last.isoformat()))
             assert found == Oracle(text, tz).between(first, last, dst), (text, dst)
 
@@ -287,7 +289,10 @@ def test_bad_arguments_are_refused(arguments: Any, error: type[Exception]) -> No
 
 def test_moments_are_cached_and_equal_by_value() -> None:
     assert cron_moments("0 3 * * *", "UTC") is cron_moments("0 3 * * *", "UTC")
-    assert CronMoments("0 3 * * *") == CronMoments("0 3 * * *", "UTC", "once")
+    pattern = compile_cron("0 3 * * *")
+    assert cron_moments("0 3 * * *") == CronMoments(pattern, "UTC", "once")
+    assert field_moments("hour=3", "UTC") is field_moments("hour=3", "UTC")
+    assert field_moments("hour=3") != cron_moments("0 3 * * *")
 
 
 def test_an_interval_begins_one_interval_after_its_anchor() -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 import pytest
 
 from kron.core import commands as c
+from kron.core.errors import ScheduleError
+from kron.core.fields import Cron
 from kron.core.model import RunState
 from kron.testing.player import BASE_US, Player
 from tests.ledger import check
 
 SECOND = 1_000_000
 NAMES = "abcdef"
+DAY = 86_400
 SEEDS = [*range(60), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(60, 1500))]
 MOVES = 120
+WORLDS = [*range(10), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(10, 110))]
+STEPS = 100
 CARRIED_OUT = (RunState.RUNNING, RunState.STOPPING)
 
 
@@ -24,10 +30,22 @@ def test_a_random_history_keeps_its_ledger(seed: int) -> None:
     world = World(seed)
     for _ in range(MOVES):
         world.move()
-    player = world.player
+    assert faults_of(world.player) == []
+
+
+@pytest.mark.parametrize("seed", WORLDS)
+def test_random_clock_steps_repeat_nothing_and_lose_nothing(seed: int) -> None:
+    world = World(seed)
+    world.set_up_clocks()
+    for _ in range(STEPS):
+        world.step_clock()
+    assert faults_of(world.player) == []
+
+
+def faults_of(player: Player) -> list[str]:
     records = [json.loads(payload) for payload in player.log]
     orphans = set(player.shadow.state.timers) - player.bound
-    assert check(records, end_us=player.end_us, orphans=orphans) == []
+    return check(records, end_us=player.end_us, orphans=orphans)
 
 
 class World:
@@ -48,7 +66,9 @@ class World:
             (3, self.remove),
             (30, self.wait),
             (4, self.block),
+            (2, self.suspend),
             (4, self.step_wall),
+            (1, self.step_far),
             (4, self.crash),
             (2, self.shut_down),
             (4, self.refuse),
@@ -75,26 +95,49 @@ class World:
         return self.random.choice(("", f"cmd{self.random.randrange(10**9)}"))
 
     def command(self) -> c.Schedule:
-        pick = self.random.choice
-        selector = pick(
+        pick, zones = self.random.choice, ("Europe/Berlin", "America/New_York")
+        selector: dict[str, Any] = pick(
             [
                 {"every": pick((5, 7.5, 60))},
                 {"every": pick((5, 7.5, 60))},
                 {"cron": pick(("* * * * *", "*/10 * * * * *", "*/7 * * * *", "0 * * * *"))},
-                {"cron": "30 2 * * *", "timezone": pick(("Europe/Berlin", "America/New_York"))},
+                {"cron": "30 2 * * *", "timezone": pick(zones), "dst": pick(("once", "skip"))},
+                {"cron": pick(FIELDS), "timezone": pick((*zones, None))},
+                {"every": pick(("minute", "hour", "day", "week", "month"))},
                 {"after": pick((0, 3, 90))},
                 {"at": _text(self.player.wall_us + pick((-90, -30, 0, 20, 600)) * SECOND)},
             ]
         )
-        return self.player.schedule(
-            self.name(),
-            None,
-            self.cmd(),
+        options = {
             **selector,
-            overlap=pick(("delay", "delay", "skip", "allow")),
-            max_attempts=pick((1, 2, 3)),
-            retry_delay=pick((0, 1, 20)),
-        )
+            **self.terms(is_recurring=not selector.keys() & {"after", "at"}),
+            "overlap": pick(("delay", "delay", "skip", "allow")),
+            "max_attempts": pick((1, 2, 3)),
+            "retry_delay": pick((0, 1, 20)),
+        }
+        name, cmd = self.name(), self.cmd()
+        try:
+            return self.player.schedule(name, None, cmd, **options)
+        except ScheduleError as exc:
+            assert "leaves out every moment" in str(exc)
+            del options["exclude"]
+            return self.player.schedule(name, None, cmd, **options)
+
+    def terms(self, *, is_recurring: bool) -> dict[str, Any]:
+        """What a definition may say about its moments besides; most say little."""
+        pick, now_us = self.random.choice, self.player.wall_us
+        terms: dict[str, Any] = {
+            "missed": pick(("once", "all", "skip")),
+            "grace": pick((2, 45, 1800, 100_000)),
+            "jitter": pick((0.5, 4)),
+        }
+        if is_recurring:
+            terms["exclude"] = pick(EXCLUDES)
+            terms["not_before"] = _text(now_us + pick((-60, 33, 900, DAY)) * SECOND)
+            terms["not_after"] = _text(now_us + pick((2 * DAY, 3 * DAY)) * SECOND)
+            if self.random.random() < 0.3:
+                terms["not_after"] = _text(now_us + pick((DAY, 2 * DAY)) * SECOND)
+        return {name: value for name, value in terms.items() if self.random.random() < 0.25}
 
     def schedule(self) -> None:
         self.send(self.command())
@@ -138,6 +181,21 @@ class World:
         self.player.us += self.random.choice((7, 100, 4000)) * SECOND
         self.player.turn()
 
+    def suspend(self) -> None:
+        slept_us = self.random.choice((7, 100, 4000, 50_000)) * SECOND
+        self.player.us += slept_us
+        self.player.slept_us += slept_us
+        self.player.turn()
+
+    def step_far(self) -> None:
+        """By days: back, and a new era begins."""
+        days = self.random.choice((-30, -3, -1, -0.2, -0.13, 0.2, 1, 3, 30))
+        self.player.stepped_us += round(days * DAY) * SECOND
+        if self.random.random() < 0.5:
+            self.player.turn()
+        else:
+            self.crash()
+
     def step_wall(self) -> None:
         steps = (-7200, -60, -1, -0.04, -0.03, 0.03, 0.04, 1, 60, 7200)
         self.player.stepped_us += round(self.random.choice(steps) * SECOND)
@@ -176,6 +234,44 @@ class World:
         self.player.program, self.player.bound = program, bound
         self.player.turn()
 
+    # -- clocks alone ----------------------------------------------------------------------------
+
+    def set_up_clocks(self) -> None:
+        selectors: list[dict[str, Any]] = [
+            {"cron": "*/20 * * * *", "overlap": "skip"},
+            {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "missed": "all"},
+            {"every": "20m", "overlap": "skip", "missed": self.random.choice(("once", "skip"))},
+            {"every": "30m"},
+            {"cron": Cron(hour="*/4"), "overlap": "allow", "exclude": "sat-sun"},
+            {"every": "hour", "overlap": "skip", "grace": "10m"},
+        ]
+        for name, selector in zip(NAMES, self.random.sample(selectors, 4), strict=False):
+            self.send(self.player.schedule(name, **selector))
+
+    def step_clock(self) -> None:
+        """One step of the wall clock, seen at once, after a sleep, or over a restart."""
+        player, pick = self.player, self.random.choice
+        size = pick((0.05, 0.2, 30, 1800, 7200, 10_790, 10_810, 40_000, DAY, 10 * DAY, 30 * DAY))
+        player.stepped_us += round(pick((-1, 1)) * size * SECOND)
+        if player.wall_us < BASE_US - 3650 * DAY * SECOND:  # a decade is enough
+            player.stepped_us += 7300 * DAY * SECOND
+        slept_us = pick((0, 0, 0, 5, 4000, 50_000)) * SECOND
+        player.us += slept_us
+        player.slept_us += slept_us
+        how = self.random.random()
+        if how < 0.2:
+            player.start()
+        elif how < 0.3:
+            player.crash()
+            player.us += pick((0, 3, 4000)) * SECOND
+            player.start()
+        else:
+            player.turn()
+        for _ in range(pick((0, 1, 3))):
+            player.advance(player.us + pick((30, 700, 5000)) * SECOND)
+            player.turn()
+            self.end_runs()
+
     def repeat(self) -> None:
         """A command that had its effect has no second one."""
         done = [each for each in self.sent if each.cmd_id in self.player.shadow.state.commands]
@@ -187,6 +283,22 @@ class World:
             player.turn(command)
             assert player.machine.state.commands[command.cmd_id] == first
             assert len(player.answers) == 1 and player.machine.state.index <= before + 2
+
+
+FIELDS = (
+    Cron(minute="*/7"),
+    Cron(hour="*/3"),
+    Cron(day_of_week="thu-sat", hour=1),
+    Cron(day="last"),
+    Cron(second=20),
+)
+EXCLUDES = (
+    "thu",
+    "sat-sun",
+    ["2026-01-01"],
+    ["2026-01-02..2026-01-03", "wed"],
+    ["2025-12-01..2025-12-31", "fri"],
+)
 
 
 def _text(wall_us: int) -> str:

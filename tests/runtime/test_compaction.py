@@ -29,7 +29,7 @@ from kron.storage.disk import Disk
 from kron.storage.file import FileLog
 from kron.storage.memory import MemoryLog
 from kron.storage.reader import LogReader
-from kron.testing.clock import VirtualClock
+from kron.testing import VirtualClock
 from kron.testing.player import fold_image
 
 
@@ -234,18 +234,18 @@ async def quick():
 
 
 async def test_under_a_virtual_clock_it_says_when_it_was():
-    clock = VirtualClock()
+    clock = VirtualClock("2026-11-21T10:00:00Z")
     log = MemoryLog()
     scheduler = Scheduler(clock=clock, open_log=lambda *_: log)
     await scheduler.astart()
     await scheduler.aschedule("beat", quick, every="10s")
-    await clock.advance("65s", scheduler)
+    await clock.advance("65s")
     host = scheduler._control.host
     task = asyncio.create_task(host.compaction.compact())
-    await clock.settle(scheduler)
+    await clock.settle()
     assert (await task)["record"] == log.tip
     assert runtime_facts(host, "")["compacted_at"] == "2026-11-21T10:01:05+00:00"
-    await clock.advance("20s", scheduler)
+    await clock.advance("20s")
     await scheduler.ashutdown()
     # The next process has only what the snapshot and the records above it say.
     kept = log.kept[0]

@@ -1,0 +1,25 @@
+"""A moment as people type it: an ISO date and time, or a time of today, in their zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, tzinfo
+
+import typer
+
+
+def instant(text: str, zone: tzinfo | None) -> str:
+    """ISO text with a zone: its own, else `zone` (None: the local one). BadParameter if it is no
+    date and time."""
+    now = datetime.now(zone)
+    try:
+        at = datetime.combine(now.date(), time.fromisoformat(text)) if len(text) < 9 else None
+    except ValueError:
+        at = None
+    try:
+        at = at or datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.replace(tzinfo=zone).astimezone(zone)
+    except (ValueError, OverflowError) as exc:
+        raise typer.BadParameter(
+            f"--at {text}: not a date and time such as 2026-11-21T09:00 or 09:00"
+        ) from exc
+    return at.isoformat()

@@ -1,0 +1,198 @@
+"""The terms of a timer as people write them, each read on its own and by its own rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, TypeAlias, TypedDict
+from zoneinfo import ZoneInfo
+
+from .dst import zone
+from .duration import parse_duration
+from .errors import ScheduleError, brief
+from .fields import Cron
+from .instants import parse_instant
+from .limits import parse_exclude
+from .model import Missed, Overlap
+
+Duration: TypeAlias = str | int | float | timedelta
+Exclude: TypeAlias = str | date | Iterable[str | date | tuple[str | date, str | date]] | None
+
+_JITTER_US = 86_400_000_000
+_JSON_DEPTH = 64
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The keywords of `schedule()`; `define` says what each may be."""
+
+    cron: str | Cron | None
+    every: Duration | None
+    after: Duration | None
+    at: datetime | str | None
+    timezone: str | None
+    dst: str
+    jitter: Duration | None
+    not_before: datetime | str | None
+    not_after: datetime | str | None
+    exclude: Exclude
+    missed: str
+    grace: Duration | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] | None
+    max_attempts: int
+    retry_delay: Duration
+    overlap: str
+    metadata: Mapping[str, Any] | None
+    description: str
+
+
+def read_terms(options: ScheduleOptions) -> dict[str, Any]:
+    """The terms that are given, as `Definition.of` takes them. Raises ScheduleError or TypeError,
+    naming the argument."""
+    asked: dict[str, Any] = {**options}
+    timezone = asked.get("timezone")
+    tz = None if timezone is None else _zone(timezone)
+    terms: dict[str, Any] = {} if tz is None else {"timezone": tz.key}
+    for name, value in asked.items():
+        if name in READ:
+            field, read = READ[name]
+            terms[field] = read(value, name, tz)
+    return terms
+
+
+def _zone(timezone: object) -> ZoneInfo:
+    if not isinstance(timezone, str):
+        raise TypeError(f"timezone must be a string, not {type(timezone).__name__}.")
+    return zone(timezone)
+
+
+def _one_of(words: Iterable[str]) -> Callable[[object, str, tzinfo | None], str]:
+    known = {str(word): word for word in words}
+
+    def read(value: object, argument: str, _: tzinfo | None) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise ScheduleError(
+                f"{argument} must be one of: {', '.join(known)}; not {brief(value)}."
+            )
+        return known[value]
+
+    return read
+
+
+def _jitter(jitter: Duration | None, argument: str, _: tzinfo | None) -> int:
+    if jitter is None:
+        return 0
+    jitter_us = parse_duration(jitter, argument=argument, allow_zero=True)
+    if jitter_us > _JITTER_US:
+        raise ScheduleError(f"{argument}={brief(jitter)} is longer than a day.")
+    return jitter_us
+
+
+def _grace(grace: Duration | None, argument: str, _: tzinfo | None) -> int | None:
+    return None if grace is None else parse_duration(grace, argument=argument)
+
+
+def _retry_delay(delay: Duration, argument: str, _: tzinfo | None) -> int:
+    return parse_duration(delay, argument=argument, allow_zero=True)
+
+
+def _bound(value: object, argument: str, tz: tzinfo | None) -> int | None:
+    return None if value is None else parse_instant(value, tz, argument=argument)
+
+
+def _exclude(value: object, argument: str, _: tzinfo | None) -> tuple[str, ...]:
+    return parse_exclude(value, argument=argument)
+
+
+def _max_attempts(count: object, _: str, __: tzinfo | None) -> int:
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"max_attempts must be an int, not {type(count).__name__}.")
+    if not 1 <= count <= 1_000_000:
+        raise ScheduleError(
+            f"max_attempts={brief(count)} is outside 1-1000000; 1 means: never tried again."
+        )
+    return count
+
+
+def _text(value: object, argument: str, _: tzinfo | None) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a string, not {type(value).__name__}.")
+    return str(_json_copy(value, argument))
+
+
+def _arguments(args: object, argument: str, _: tzinfo | None) -> tuple[Any, ...]:
+    if not isinstance(args, Sequence) or isinstance(args, str | bytes | bytearray | memoryview):
+        raise TypeError(f"{argument} must be a list or tuple, not {type(args).__name__}.")
+    return tuple(_json_copy(list(args), argument))
+
+
+def _json_object(value: object, argument: str, _: tzinfo | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{argument} must be a mapping, not {type(value).__name__}.")
+    return _json_copy(dict(value), argument) or None
+
+
+def _json_copy(value: Any, path: str, depth: int = 0) -> Any:
+    """A deep copy made of JSON values only; TypeError names the path of what is none."""
+    if depth > _JSON_DEPTH:
+        raise TypeError(f"{path} is nested deeper than {_JSON_DEPTH}.")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _json_text(value, path)
+        case int():
+            if not -(1 << 63) <= value < 1 << 64:
+                raise TypeError(f"{path} = {brief(value)} does not fit in 64 bits.")
+            return int(value)
+        case float():
+            if not math.isfinite(value):
+                raise TypeError(f"{path} = {brief(value)} is no JSON number.")
+            return float(value)
+        case list() | tuple():
+            return [_json_copy(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+        case dict():
+            return {
+                _json_key(key, path): _json_copy(item, f"{path}[{key!r}]", depth + 1)
+                for key, item in value.items()
+            }
+    raise TypeError(
+        f"{path} is a {type(value).__name__}, which is no JSON value; bind live objects with"
+        " functools.partial."
+    )
+
+
+def _json_key(key: object, path: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"{path} has the key {key!r}; JSON keys are strings.")
+    return _json_text(key, path)
+
+
+def _json_text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise TypeError(f"{path} holds half a surrogate pair, which is no text.") from exc
+    return str.__str__(value)  # the text itself, also of a (str, Enum)
+
+
+READ: dict[str, tuple[str, Callable[[Any, str, tzinfo | None], Any]]] = {
+    "dst": ("dst", _one_of(("once", "skip"))),
+    "jitter": ("jitter_us", _jitter),
+    "not_before": ("not_before_us", _bound),
+    "not_after": ("not_after_us", _bound),
+    "exclude": ("exclude", _exclude),
+    "missed": ("missed", _one_of(Missed)),
+    "grace": ("grace_us", _grace),
+    "overlap": ("overlap", _one_of(Overlap)),
+    "max_attempts": ("max_attempts", _max_attempts),
+    "retry_delay": ("retry_delay_us", _retry_delay),
+    "args": ("args", _arguments),
+    "kwargs": ("kwargs", _json_object),
+    "metadata": ("metadata", _json_object),
+    "description": ("description", _text),
+}
+"""By keyword: the field of the terms, and what reads it (value, keyword, zone)."""

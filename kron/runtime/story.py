@@ -1,0 +1,229 @@
+"""What a story is told from: a timer as it stands, its history, and the events behind a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import NamedTuple, Protocol
+
+from kron.core.codec import decode
+from kron.core.decide_clock import REBASE_US
+from kron.core.errors import LogTruncated, UnknownTimer
+from kron.core.events import POSITIONS, Event, RunDue, RunSkippedOverlap
+from kron.core.instants import parse_instant
+from kron.core.model import Cause
+from kron.core.rows import Row
+from kron.core.standing import OpenRun, Standing, standing_of
+from kron.core.state import State
+from kron.core.views import Recent, recent
+from kron.core.why import Facts, Why, until_of, why
+from kron.storage.blocking import in_thread
+from kron.storage.log import Record
+
+PAGE = 200
+"""Rows of history that are read at once."""
+TRIGGERS = 100
+"""So many runs triggered by hand are passed over in search of a moment of the schedule."""
+
+
+class KeepsRecords(Protocol):
+    """Where history and events are: a Log, or a LogReader."""
+
+    @property
+    def log_id(self) -> str:
+        """See `Log.log_id`."""
+
+    @property
+    def base(self) -> int:
+        """See `Log.base`."""
+
+    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+        """See `Log.rows_before`."""
+
+    def record_at(self, index: int) -> Record:
+        """See `Log.record_at`."""
+
+
+class Story(NamedTuple):
+    """A question, and the part of its answer that is in memory: what is there at the moment of the
+    question, while the rest, which is read from the log, does not change any more."""
+
+    log: KeepsRecords
+    standing: Standing
+    eras: tuple[int, ...]
+    asked_us: int | None
+    recent: Recent
+
+    def tell(self) -> Why:
+        """The answer; reads the log. Raises UnknownTimer if there is neither a timer nor a row of
+        that name, StorageError."""
+        return why(_Search(self).facts())
+
+    async def atell(self) -> Why:
+        """As `tell`; what blocks is done in a thread."""
+        return await in_thread(self.tell)
+
+
+def story_of(
+    state: State, log: KeepsRecords, name: str, at: object, now_us: int, *, is_live: bool
+) -> Story:
+    """The question for a timer and an instant (None: now). Raises ScheduleError or TypeError for
+    an `at` that is none, or has no time zone."""
+    asked_us = None if at is None else parse_instant(at, None, argument="at")
+    if not isinstance(name, str):
+        raise TypeError(f"a timer's name must be a string, not {type(name).__name__}.")
+    standing = standing_of(state, name, now_us, is_live=is_live)
+    return Story(log, standing, state.eras, asked_us, recent(state, name, PAGE))
+
+
+class _Search:
+    """The way back through history to the latest moment at or before the one asked about."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._log = story.log
+        self._standing = story.standing
+        at_us = story.standing.now_us if story.asked_us is None else story.asked_us
+        self._until_us = until_of(at_us)
+        self._is_known = story.standing.definition is not None
+        self._best: Row | None = None
+        self._by_hand: Row | None = None
+        self._triggers = 0
+        self._tries: list[Row] = []
+
+    def facts(self) -> Facts:
+        """All that there is to know."""
+        story, standing = self._story, self._standing
+        facts = Facts(standing, self._log.log_id, story.asked_us)
+        if story.asked_us is not None and story.asked_us > standing.now_us:
+            if not self._is_known and next(self._rows(), None) is None:
+                raise self._unknown()
+            return facts
+        run, pending_us = self._claims()
+        self._look(run, pending_us)
+        facts = facts._replace(is_complete=self._log.base == 0)
+        if self._best is not None:
+            return self._behind(facts, self._best)
+        if run is None and pending_us is None:
+            run, row = standing.open_run(self._until_us, by_hand=True), self._by_hand
+            if run is not None:
+                self._tries = self._tries_of(run.id, run.scheduled_us)
+            elif row is not None:
+                self._tries = [] if row.run is None else self._tries_of(row.run, row.scheduled_us)
+                return self._behind(facts, row)
+        if not self._is_known and run is None:
+            raise self._unknown()
+        if run is None:
+            return facts
+        tries = tuple(row for row in self._tries if row.run == run.id)
+        return facts._replace(run=run, tries=tries, due=self._due(run.id))
+
+    def _claims(self) -> tuple[OpenRun | None, int | None]:
+        """The latest moment about which the state knows more than history: that of an open run,
+        or a pending one, whichever is later."""
+        run = self._standing.open_run(self._until_us)
+        pending_us = self._standing.pending(self._until_us)
+        if run is not None and pending_us is not None and pending_us > run.scheduled_us:
+            run = None
+        return run, None if run is not None else pending_us
+
+    def _look(self, run: OpenRun | None, pending_us: int | None) -> None:
+        """Find the row of the latest moment; everything before it was written before it."""
+        best_us = pending_us if run is None else run.scheduled_us
+        best_run = None if run is None else run.id
+        for row in self._rows():
+            self._is_known = True
+            is_over = best_us is not None and row.at_us < best_us and self._has_first(best_us, row)
+            if is_over or (best_us is not None and self._is_past_era(row.id)):
+                return
+            if row.run is not None and row.run == best_run:
+                self._tries.append(row)
+            elif row.scheduled_us > self._until_us:
+                continue
+            elif (best_us is None or self._moment(row) > best_us) and not self._is_by_hand(row):
+                self._best, best_us, best_run = row, self._moment(row), row.run
+                self._tries = [row]
+
+    def _tries_of(self, run: int, since_us: int) -> list[Row]:
+        """The lines of a run that was triggered."""
+        rows = takewhile(lambda row: row.at_us >= since_us, self._rows())
+        return [row for row in rows if row.run == run]
+
+    def _has_first(self, best_us: int, row: Row) -> bool:
+        """Whether the first attempt has been seen, or must have been: a wall clock that was set
+        back may have written it before its moment."""
+        is_complete = not self._tries or self._tries[-1].attempt == 1
+        return is_complete or row.at_us < best_us - REBASE_US
+
+    def _moment(self, row: Row) -> int:
+        """The latest moment of a row until the one asked about."""
+        return min(row.last_us or row.scheduled_us, self._until_us)
+
+    def _is_past_era(self, id_: int) -> bool:
+        eras = self._story.eras
+        return bool(eras) and id_ < eras[-1]
+
+    def _is_by_hand(self, row: Row) -> bool:
+        """Whether it was triggered, and so is none of the timer's moments."""
+        event = self._event(row.id) if row.status == "SKIPPED_OVERLAP" else None
+        if row.run is not None:
+            event = self._due(row.run)
+        is_by_hand = isinstance(event, RunDue | RunSkippedOverlap) and event.cause == Cause.MANUAL
+        self._triggers += is_by_hand
+        if is_by_hand and self._by_hand is None:
+            self._by_hand = row
+        return is_by_hand and self._triggers < TRIGGERS
+
+    def _behind(self, facts: Facts, row: Row) -> Facts:
+        """The events behind a row."""
+        tries = [each for each in self._tries if row.run is not None and each.run == row.run]
+        facts = facts._replace(
+            row=row,
+            tries=tuple(tries or ([row] if row.run is not None else [])),
+            is_past_era=self._is_past_era(row.id),
+        )
+        if row.run is not None:
+            return facts._replace(due=self._due(row.run))
+        event = self._event(row.id)
+        if isinstance(event, RunSkippedOverlap):
+            return facts._replace(by=(event.by_run, self._due(event.by_run)))
+        return facts._replace(heir=self._heir(row))
+
+    def _heir(self, row: Row) -> tuple[int, RunDue] | None:
+        """The run behind a missed range in its record that stands for it."""
+        index, place = divmod(row.id, POSITIONS)
+        for position, event in enumerate(self._events(index)):
+            if position > place and isinstance(event, RunDue) and event.timer == row.timer:
+                return (index * POSITIONS + position, event) if event.missed else None
+        return None
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _rows(self) -> Iterator[Row]:
+        """The timer's history, newest first."""
+        rows, floor, _ = self._story.recent
+        yield from rows
+        before = rows[-1].id if len(rows) == PAGE else floor + 1
+        while before > 1:
+            rows = self._log.rows_before(before, self._standing.name, PAGE)
+            yield from rows
+            before = rows[-1].id if len(rows) == PAGE else 0
+
+    def _due(self, run: int) -> RunDue | None:
+        event = self._event(run)
+        return event if isinstance(event, RunDue) else None
+
+    def _event(self, id_: int) -> Event | None:
+        index, place = divmod(id_, POSITIONS)
+        events = self._events(index)
+        return events[place] if place < len(events) else None
+
+    def _events(self, index: int) -> list[Event]:
+        """The events of a record; none, if it was let go."""
+        try:
+            return decode(self._log.record_at(index).payload, index).events
+        except LogTruncated:
+            return []
+
+    def _unknown(self) -> UnknownTimer:
+        return UnknownTimer(f"there is no timer named {self._standing.name!r}.")
