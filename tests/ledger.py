@@ -1081,7 +1081,8 @@ class Judge:
     ) -> None:
         """What the policy lets go, and whether it does."""
         reason, late = event["reason"], self.own(timer, event["at"]) - (latest or last)
-        if timer.policy == "all" and reason not in (*POLICY, *LIMITS):
+        is_wanted = timer.policy == "all" and not self.is_paused_here(timer)
+        if is_wanted and reason not in (*POLICY, *LIMITS):
             self.fault(f"{timer.name}: missed ({reason}) though each is to be caught up")
         if reason == "cap" and (
             timer.policy != "all" or self.in_record(timer, "RUN_DUE", "RUN_SKIPPED_OVERLAP") != CAP
@@ -1103,7 +1104,7 @@ class Judge:
             and latest is not None
             and (now - latest > timer.grace - self.tolerance(timer))
         )
-        if latest is not None and not is_late:
+        if latest is not None and not is_late and not self.is_paused_here(timer):
             self.fault(f"{timer.name}: nothing runs, though {latest} may")
         if event["reason"] in ("changed", "past", "paused") and not timer.is_one_shot:
             self.fault(f"{timer.name}: missed ({event['reason']}) decides what is next")
@@ -1115,6 +1116,10 @@ class Judge:
             near = self.own(timer, event["next"])
             timer.cursor = near if abs(near - timer.cursor) <= DRIFT else timer.cursor
         self.claim(timer, event)
+
+    def is_paused_here(self, timer: Timer) -> bool:
+        """True if a pause of the timer begins in this record: what is overdue then never runs."""
+        return any(tag == "TIMER_PAUSED" and each["timer"] == timer.name for tag, each in self.row)
 
     def is_plausible(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, first, last = event["reason"], event["first"], event["last"]
@@ -1139,6 +1144,8 @@ class Judge:
         was_late = timer.kind == "at" and last <= timer.anchor  # already when it was asked for
         if was_late and reason in ("orphaned", "past"):
             return True
+        if reason == "down" and self.is_paused_here(timer):
+            return True  # the process may have died, and the pause have come from outside
         is_looked_after = timer.is_settled and not was_late and not timer.jitter
         if is_looked_after and reason in ("down", "stopped", "orphaned", "invalid"):
             return False

@@ -176,11 +176,8 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
         return (), state.to_wall(timer, now_us + int(definition.value))
     if is_invalid(state, definition):  # see UNKNOWN_AFTER_US
         return (), timer.next_us if is_pending else run.scheduled_us + UNKNOWN_AFTER_US
-    if is_pending:
-        first = timer.next_us
-    else:  # since the clock was set back far, moments come again
-        is_old = state.era_of(run.id) < len(state.eras)
-        first = moments_of(timer).next_after(state.era_us if is_old else run.scheduled_us)
+    after_us = state.moment_of(run)
+    first = timer.next_us if is_pending else moments_of(timer).next_after(after_us)
     events, following = passed_until_now(machine, timer, first, Reason.DELAYED)
     return tuple(events), following
 

@@ -19,6 +19,7 @@ from .events import (
 from .model import CALENDAR_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Timer
 from .timing import (
+    course_of,
     explain_passed,
     first_moment,
     is_invalid,
@@ -125,8 +126,9 @@ def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
     is_waiting = timer.next_us is None and timer.definition.terms.overlap is Overlap.DELAY
     if not is_waiting or _is_chained(timer):
         return timer.next_us
-    runs = (machine.state.runs[id_] for id_ in timer.open)
-    ran = [run.scheduled_us for run in runs if run.cause == Cause.SCHEDULE]
+    state = machine.state
+    runs = (state.runs[id_] for id_ in timer.open)
+    ran = [state.moment_of(run) for run in runs if run.cause == Cause.SCHEDULE]
     return moments_of(timer).next_after(max(ran)) if ran else None
 
 
@@ -154,11 +156,20 @@ def decide_let_go(machine: Machine, timer: Timer) -> list[Event]:
 
 
 def decide_pause(machine: Machine, command: Pause) -> Decision:
-    """No moment of a paused timer runs; runs that are open go on to their end."""
+    """No moment of a paused timer runs; runs that are open go on to their end. Of the moments that
+    are overdue already (an orphan's, for instance) it is said now why they did not run."""
     timer = machine.timer(command.name)
     if timer.paused_us is not None:
         return [], False, ()
-    return [TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)], True, ()
+    paused = TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)
+    first, now_us = timer.next_us, machine.own_now(timer)
+    course = course_of(timer, machine.state.shift_us)
+    is_pending = _is_chained(timer) or is_invalid(machine.state, timer.definition)
+    if first is None or is_pending or course.due_us(first) > now_us:
+        return [paused], True, ()
+    last = max(course.moments.last_until(now_us - course.jitter_us) or first, first)
+    overdue = explain_passed(machine, timer, first, last, course.next_after(last))
+    return [*overdue, paused], True, ()
 
 
 def decide_resume(machine: Machine, command: Resume) -> Decision:
@@ -180,18 +191,8 @@ def _after_pause(machine: Machine, timer: Timer) -> tuple[list[Event], int | Non
     if _is_chained(timer):
         interval_us = int(timer.definition.value)
         return [*passed(machine, timer, first, first, Reason.PAUSED)], now_us + interval_us
-    assert timer.paused_us is not None
-    paused_us = machine.state.to_own(timer, timer.paused_us)
-    events: list[Event] = []
-    moments = moments_of(timer)
-    overdue_us = min(paused_us, now_us) - timer.definition.terms.jitter_us
-    if first < overdue_us:
-        # Overdue already when the pause began (an orphan's moments, for instance).
-        before = max(moments.last_until(overdue_us) or first, first)
-        events += explain_passed(machine, timer, first, before)
-        first = moments.next_after(before)
-    in_pause, following = passed_until_now(machine, timer, first, Reason.PAUSED)
-    return [*events, *in_pause], following
+    events, following = passed_until_now(machine, timer, first, Reason.PAUSED)
+    return [*events], following
 
 
 def decide_trigger(machine: Machine, command: Trigger) -> Decision:

@@ -44,7 +44,7 @@ from .decide_registry import (
 from .errors import KronError, UnknownTimer
 from .events import POSITIONS, Event, TimerResumed
 from .model import ELAPSED_KINDS, Now
-from .seen import Instant, Seen
+from .seen import Gap, Instant, Seen
 from .state import State
 from .things import Run, Timer
 from .timing import look_us
@@ -118,7 +118,7 @@ class Machine:
         self.draining_us: int | None = None
         self.has_stepped = False
         self.seen = Seen()
-        self._looked = Now(0, 0)
+        self._looks = ((Now(0, 0), Instant(0, 0)),) * 2
         self._base_us = 0
         self._events: list[Event] = []
         self._answers: list[Answer] = []
@@ -233,27 +233,26 @@ class Machine:
             self.steady_us = self.agenda.now_us = now.wall_us - self.state.shift_us
             return
         self.steady_us = self.agenda.now_us = now.elapsed_us + self._base_us
-        self._note_sleep(now)
+        gap = self._look(now)
         steps = decide_clock_step(self)
         self.has_stepped = bool(steps)
         if steps:
             self._fold(steps)
             self._keep("seen")
-            self.seen = self.seen.with_step(self._here, steps[0].delta_us)
+            self.seen = self.seen.with_step(gap, steps[0].delta_us)
             if steps[0].era:
                 self._work.extend((each, False) for each in recomputations(self))
             self.agenda.arm_all(self.state.timers.values())
 
-    def _note_sleep(self, now: Now) -> None:
-        """Most of the time since the last look the machine may have been suspended."""
-        slept_us = now.asleep_us - self._looked.asleep_us
-        if slept_us > STEP_US and 2 * slept_us > now.elapsed_us - self._looked.elapsed_us:
-            self.seen = self.seen._replace(slept=self._here)
-        self._looked = now
-
-    @property
-    def _here(self) -> Instant:
-        return Instant(self.now.wall_us, self.steady_us)
+    def _look(self, now: Now) -> Gap:
+        """The time since the last look; most of it the machine may have been suspended."""
+        if now != self._looks[1][0]:
+            self._looks = self._looks[1], (now, Instant(now.wall_us, self.steady_us))
+        (before, since), (_, here) = self._looks
+        slept_us = now.asleep_us - before.asleep_us
+        if slept_us > STEP_US and 2 * slept_us > now.elapsed_us - before.elapsed_us:
+            self.seen = self.seen._replace(slept=Gap(since, here))
+        return Gap(since, here)
 
     def _receive(self, command: c.Command) -> None:
         """A command from outside: one that was carried out before is answered again."""
@@ -312,7 +311,7 @@ class Machine:
         self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
         self.steady_us = self.agenda.now_us = self.now.elapsed_us + self._base_us
         self.is_live = True
-        self._looked = self.now
+        self._looks = ((self.now, Instant(self.now.wall_us, self.steady_us)),) * 2
         self.agenda.arm_finished()
 
     def _note_drain(self, command: c.Drain) -> None:
@@ -341,7 +340,8 @@ class Machine:
         if isinstance(last, TimerResumed) and last.timer == command.name and last.next_us:
             timer = self.state.timers[command.name]
             if timer.definition.is_one_shot:
-                self.seen = self.seen.with_pause(timer.id, self._here)
+                here = Instant(self.now.wall_us, self.steady_us)
+                self.seen = self.seen.with_pause(timer.id, here)
 
     def _note_finish(self, command: c.FinishRun) -> None:
         if command.error:  # JSON may escape each character by six bytes, in two events

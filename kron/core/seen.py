@@ -15,21 +15,33 @@ class Instant(NamedTuple):
     steady_us: int
 
 
+class Gap(NamedTuple):
+    """Between two looks at the clocks something happened to time."""
+
+    since: Instant
+    until: Instant
+
+    def no_later(self, here: Instant) -> Gap:
+        """The same by a wall clock that was set back."""
+        return Gap(_no_later(self.since, here), _no_later(self.until, here))
+
+
 class Seen(NamedTuple):
     """When the machine last woke up from suspend, when the wall clock last stepped, and when the
     pause of a one-shot (by timer id) ended in which it had fallen due."""
 
-    slept: Instant | None = None
-    stepped: Instant | None = None
+    slept: Gap | None = None
+    stepped: Gap | None = None
     resumed: dict[int, Instant] | None = None
 
-    def with_step(self, here: Instant, delta_us: int) -> Seen:
+    def with_step(self, gap: Gap, delta_us: int) -> Seen:
         """The clock has stepped. Set back, it now shows less than it did for what came before."""
         if delta_us > 0:
-            return self._replace(stepped=here)
-        slept = self.slept and _no_later(self.slept, here)
+            return self._replace(stepped=gap)
+        here = gap.until
+        slept = self.slept and self.slept.no_later(here)
         resumed = {id_: _no_later(each, here) for id_, each in (self.resumed or {}).items()}
-        return Seen(slept, here, resumed)
+        return Seen(slept, gap.no_later(here), resumed)
 
     def with_pause(self, timer_id: int, here: Instant) -> Seen:
         """A one-shot's pause has ended."""

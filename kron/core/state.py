@@ -77,6 +77,12 @@ class State:
         """In which clock era a run was due: 0 until the clock is set back far."""
         return bisect_right(self.eras, run_id)
 
+    def moment_of(self, run: Run) -> int:
+        """The moment of a run (wall time), after which its timer goes on; of a run from before the
+        clock was set back far no later than that."""
+        is_old = bool(self.eras) and self.era_of(run.id) < len(self.eras)
+        return min(run.scheduled_us, self.era_us) if is_old else run.scheduled_us
+
     # -- steady time: wall time without the steps it made ------------------------------------
 
     def to_own(self, timer: Timer, wall_us: int) -> int:

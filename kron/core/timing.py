@@ -223,16 +223,24 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
     if not machine.is_live:
         yield last, Reason.DOWN
     stepped, bound_us = seen.stepped, timer.bound_us
-    # A step of the clock since it was bound: what was overdue then has been decided before.
-    if bound_us is not None and (stepped is None or stepped.steady_us < bound_us):
+    if bound_us is None:
+        yield last, Reason.ORPHANED
+    elif stepped is None or stepped.until.steady_us < bound_us:
+        # Else the clock has stepped since: what was overdue then has been decided before.
         yield (bound_us if is_elapsed else bound_us + state.shift_us), Reason.ORPHANED
-    for instant, reason in ((seen.slept, Reason.SUSPENDED), (stepped, Reason.CLOCK_STEP)):
-        if instant is not None:
-            yield (instant.steady_us if is_elapsed else instant.wall_us), reason
-    ended_us = timer.tally.last_run_us if timer.definition.terms.overlap is Overlap.DELAY else None
-    if ended_us is not None and ended_us <= machine.now.wall_us:
-        yield state.to_own(timer, ended_us), Reason.DELAYED
+    if _waited_for_a_run(machine, timer):
+        yield last, Reason.DELAYED
+    for gap, reason in ((seen.slept, Reason.SUSPENDED), (stepped, Reason.CLOCK_STEP)):
+        if gap is not None:
+            yield (gap.since.steady_us if is_elapsed else gap.since.wall_us), Reason.BLOCKED
+            yield (gap.until.steady_us if is_elapsed else gap.until.wall_us), reason
     yield last, Reason.BLOCKED
+
+
+def _waited_for_a_run(machine: Machine, timer: Timer) -> bool:
+    """True if what is pending could not run before a run has ended, just now."""
+    is_delayed = timer.definition.terms.overlap is Overlap.DELAY
+    return is_delayed and timer.tally.last_run_us == machine.now.wall_us
 
 
 def _while_up(timer: Timer, life: Life) -> Reason:
