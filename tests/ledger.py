@@ -621,6 +621,13 @@ class Life:
     ended: Instant | None = None
     stop_began: Instant | None = None
 
+    def until(self, at: int) -> Life:
+        """The same by a wall clock that was set back to `at`: all of it was before that."""
+        times = (self.started, self.ended, self.stop_began)
+        started, *rest = ((min(t[0], at), t[1]) if t else None for t in times)
+        assert started is not None
+        return Life(started, self.unknown, *rest)
+
 
 @dataclass
 class Ranges:
@@ -755,15 +762,14 @@ class Judge:
         is_era = bool(event.get("era"))
         if is_era != (event["delta"] < -ERA):
             self.fault("a new era begins after a step back of more than 3 h, and only then")
+        if event["delta"] < 0:
+            self.lives = [life.until(event["at"]) for life in self.lives]
         if is_era:
             self.begin_era(event["at"])
 
     def begin_era(self, at: int) -> None:
         """The calendar starts anew: what has not come by the new time comes (again)."""
         self.high, self.has_era, self.era_began = at, True, at - self.shift
-        self.lives = self.lives[-1:]
-        for life in self.lives:
-            life.started = (at, life.started[1])
         for timer in self.timers.values():
             if not timer.is_calendar or (timer.cursor is not None and timer.cursor <= at):
                 continue
@@ -824,9 +830,14 @@ class Judge:
         old, was_chain = timer.selector, timer.is_chain
         if self.is_up and timer.bound is None:
             timer.bound = self.both(event["at"])
-        if Timer("", event["definition"]).selector != old:
+        new = Timer("", event["definition"])
+        if new.selector != old:
             self.all_said(timer, event["at"])
+            has_fired = timer.kind == "at" == new.kind and timer.value == new.value
+            has_fired = has_fired and timer.cursor is None  # as it does once ever
             self.define(timer, event)
+            if has_fired:
+                timer.cursor, timer.past = None, False
             return
         timer.definition = event["definition"]
         timer.mixed |= timer.overlap == "allow"
@@ -1121,12 +1132,16 @@ class Judge:
         """True if a pause of the timer begins in this record: what is overdue then never runs."""
         return any(tag == "TIMER_PAUSED" and each["timer"] == timer.name for tag, each in self.row)
 
+    def is_held_back(self, timer: Timer) -> bool:
+        """True if what a pause begins with could not run before a run that is open ends."""
+        return self.is_paused_here(timer) and timer.overlap == "delay" and bool(timer.open)
+
     def is_plausible(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, first, last = event["reason"], event["first"], event["last"]
         tags = [tag for tag, each in self.row if each.get("timer", timer.name) == timer.name]
         besides = {
             "paused": timer.paused or self.explains(timer, reason, first, last, event),
-            "delayed": bool({*ENDS, "TIMER_UPDATED"} & set(tags)),
+            "delayed": bool({*ENDS, "TIMER_UPDATED"} & set(tags)) or self.is_held_back(timer),
             "past": timer.past,
             "changed": bool({"TIMER_UPDATED", "TIMER_REMOVED"} & set(tags)),
         }

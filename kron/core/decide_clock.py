@@ -16,11 +16,11 @@ from .commands import Recompute
 from .dst import zone
 from .errors import ScheduleError
 from .events import ClockStep, TimerMoved
-from .model import CALENDAR_KINDS, ZONED_KINDS, Definition, Reason
+from .model import CALENDAR_KINDS, ZONED_KINDS, Cause, Definition, Overlap, Reason
 from .moments import SECOND
 from .state import State
 from .things import Timer
-from .timing import UNKNOWN_AFTER_US, moments_of
+from .timing import UNKNOWN_AFTER_US, course_of, moments_of
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -68,22 +68,32 @@ def decide_recompute(machine: Machine, command: Recompute) -> Decision:
     events = []
     for name in command.names:
         timer = machine.state.timers.get(name)
-        moment_us = None if timer is None else _other_moment(timer, command.after_us)
+        moment_us = None if timer is None else _other_moment(machine, timer, command.after_us)
         if moment_us is not None:
             events.append(TimerMoved(name, machine.now.wall_us, moment_us, command.reason))
     return events, None, ()
 
 
-def _other_moment(timer: Timer, after_us: int) -> int | None:
+def _other_moment(machine: Machine, timer: Timer, after_us: int) -> int | None:
     """The moment that the timer should wait for instead of its next one, or None. One that has
-    come stays, and so does one that the end of a run decides."""
+    come stays, and so does one that the end of a run decides. If there was none left, because
+    the bounds were over, they may not be by a clock that was set back."""
     next_us, moments = timer.next_us, moments_of(timer)
     if next_us is None:
-        return None
+        is_over = machine.state.eras and not _waits_for_a_run(machine.state, timer)
+        first_us = moments.next_after(after_us) if is_over else None
+        is_behind = first_us is None or course_of(timer, 0).is_over(first_us)
+        return None if is_behind else first_us
     if next_us % SECOND == UNKNOWN_AFTER_US:  # what follows a moment was not known here
         return moments.next_after(next_us - 1)
     moment_us = moments.next_after(after_us)
     return None if next_us <= after_us or moment_us == next_us else moment_us
+
+
+def _waits_for_a_run(state: State, timer: Timer) -> bool:
+    """True if the end of an open run says what the next moment is."""
+    is_delayed = timer.definition.terms.overlap is Overlap.DELAY
+    return is_delayed and any(state.runs[id_].cause == Cause.SCHEDULE for id_ in timer.open)
 
 
 def unknown_zones(state: State) -> list[str]:

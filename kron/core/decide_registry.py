@@ -19,8 +19,6 @@ from .events import (
 from .model import CALENDAR_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Timer
 from .timing import (
-    course_of,
-    explain_passed,
     first_moment,
     is_invalid,
     moments_of,
@@ -162,14 +160,14 @@ def decide_pause(machine: Machine, command: Pause) -> Decision:
     if timer.paused_us is not None:
         return [], False, ()
     paused = TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)
-    first, now_us = timer.next_us, machine.own_now(timer)
-    course = course_of(timer, machine.state.shift_us)
-    is_pending = _is_chained(timer) or is_invalid(machine.state, timer.definition)
-    if first is None or is_pending or course.due_us(first) > now_us:
+    first = timer.next_us
+    if first is None or _is_chained(timer) or is_invalid(machine.state, timer.definition):
         return [paused], True, ()
-    last = max(course.moments.last_until(now_us - course.jitter_us) or first, first)
-    overdue = explain_passed(machine, timer, first, last, course.next_after(last))
-    return [*overdue, paused], True, ()
+    overdue, following = passed_until_now(machine, timer, first, None)
+    if overdue and following is not None:
+        following = machine.state.to_wall(timer, following)
+    says = [each._replace(next_us=following) for each in overdue[-1:]]
+    return [*overdue[:-1], *says, paused], True, ()
 
 
 def decide_resume(machine: Machine, command: Resume) -> Decision:

@@ -159,10 +159,10 @@ def passed(
 
 
 def passed_until_now(
-    machine: Machine, timer: Timer, first: int | None, reason: Reason
+    machine: Machine, timer: Timer, first: int | None, reason: Reason | None
 ) -> tuple[list[RunMissed], int | None]:
     """RUN_MISSED for all from `first` on that has come, and the moment after; what lies behind the
-    bounds stays pending."""
+    bounds stays pending. `reason` None: whatever kept it from running in time."""
     course, now_us = course_of(timer, machine.state.shift_us), machine.own_now(timer)
     events: list[RunMissed] = []
     while first is not None and course.due_us(first) <= now_us and not course.is_over(first):
@@ -170,7 +170,10 @@ def passed_until_now(
         last = (
             course.last_alike(first, now_us) if is_left_out else course.latest_come(first, now_us)
         )
-        events += passed(machine, timer, first, last, reason)
+        if reason is None and not is_left_out:
+            events += explain_passed(machine, timer, first, last)
+        else:
+            events += passed(machine, timer, first, last, reason or Reason.EXCLUDED)
         first = course.next_after(last)
     return events, first
 
@@ -213,6 +216,8 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
     state, seen, is_elapsed = machine.state, machine.seen, timer.definition.is_elapsed
     if (resumed := seen.pause_of(timer.id)) is not None:
         yield (resumed.steady_us if is_elapsed else resumed.wall_us), Reason.PAUSED
+    if (moved_us := _moved_limits_us(machine, timer)) is not None:
+        yield moved_us, Reason.CLOCK_STEP
     for life in state.lives:
         wall = (life.started_us, life.ended_us, life.stopping_us)
         started, ended, stopping = life.steady if is_elapsed else wall
@@ -237,10 +242,20 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
     yield last, Reason.BLOCKED
 
 
+def _moved_limits_us(machine: Machine, timer: Timer) -> int | None:
+    """Until when the limits left out what came, if a clock step has moved them (they are the
+    wall's, the moments are not): what they let pass since was not kept by anything else."""
+    stepped, bound_us = machine.seen.stepped, timer.bound_us
+    if stepped is None or bound_us is None or stepped.since.steady_us < bound_us:
+        return None
+    is_moved = timer.definition.is_elapsed and limits_of(timer.definition.terms) is not None
+    return stepped.since.steady_us if is_moved else None
+
+
 def _waited_for_a_run(machine: Machine, timer: Timer) -> bool:
-    """True if what is pending could not run before a run has ended, just now."""
+    """True if what is pending cannot run before a run ends, or could not until just now."""
     is_delayed = timer.definition.terms.overlap is Overlap.DELAY
-    return is_delayed and timer.tally.last_run_us == machine.now.wall_us
+    return is_delayed and (bool(timer.open) or timer.tally.last_run_us == machine.now.wall_us)
 
 
 def _while_up(timer: Timer, life: Life) -> Reason:
