@@ -452,6 +452,7 @@ class Timer:
     past: bool = False
     before_era: int | None = None
     is_settled: bool = False
+    is_waiting: bool = False
     bound: Instant | None = None
     freed: int | None = None
     paused_at: int = 0
@@ -647,7 +648,7 @@ class Judge:
         self.touched: list[Timer] = []
         self.row: list[tuple[str, dict[str, Any]]] = []
         self.rows: list[list[Any]] = []
-        self.place = 0
+        self.place = self.era_place = 0
         self.shift = 0
         self.lives: list[Life] = []
         self.jitters: dict[tuple[Any, ...], int] = {}
@@ -771,13 +772,23 @@ class Judge:
         """The calendar starts anew: what has not come by the new time comes (again)."""
         self.high, self.has_era, self.era_began = at, True, at - self.shift
         for timer in self.timers.values():
-            if not timer.is_calendar or (timer.cursor is not None and timer.cursor <= at):
+            has_come = timer.cursor is not None and timer.cursor <= at
+            since = self.outlived_an_era(timer)
+            if not timer.is_calendar or (has_come and since is None):
                 continue
-            cursor = timer.next_after(at)
+            cursor = timer.next_after(at if since is None else min(at, since))
             is_over = cursor is not None and timer.is_over(cursor, self.shift)
             timer.before_era = timer.cursor
             timer.cursor = None if is_over and timer.cursor is None else cursor
             timer.claimed = None
+        self.era_place = self.place
+
+    def outlived_an_era(self, timer: Timer) -> int | None:
+        """The moment of the run that keeps it waiting since before the latest era. What that one,
+        whose clock was wrong too, has passed before it need not be told of."""
+        old = [self.runs[run] for run in timer.open if run < self.era_place]
+        old = [run for run in old if run.cause == "schedule" and timer.is_waiting]
+        return max((run.scheduled for run in old), default=None)
 
     def on_timer_moved(self, timer: Timer, event: dict[str, Any]) -> None:
         tags = [tag for tag, _ in self.row]
@@ -832,25 +843,28 @@ class Judge:
             timer.bound = self.both(event["at"])
         new = Timer("", event["definition"])
         if new.selector != old:
-            self.all_said(timer, event["at"])
-            has_fired = timer.kind == "at" == new.kind and timer.value == new.value
-            has_fired = has_fired and timer.cursor is None  # as it does once ever
+            is_same = timer.kind == "at" == new.kind and timer.value == new.value
+            was_pending = timer.cursor is not None
+            if not is_same:
+                self.all_said(timer, event["at"])
             self.define(timer, event)
-            if has_fired:
-                timer.cursor, timer.past = None, False
+            if is_same:  # it fires once ever
+                timer.cursor, timer.past = timer.value if was_pending else None, False
             return
         timer.definition = event["definition"]
         timer.mixed |= timer.overlap == "allow"
         anchor = self.own(timer, event["anchor"])
         follows = timer.cursor is not None and timer.cursor - anchor == timer.value
         late = abs(anchor - self.own(timer, event["at"]))
-        begins = timer.chain is not None and late <= DRIFT
+        # Nothing is pending: an open run was to decide it, or it was given up just now.
+        waits = timer.chain is not None or (was_chain and timer.cursor is None)
+        begins = waits and late <= DRIFT
         is_rate = was_chain and not timer.is_chain
         is_anchored = timer.kind in ("every", "after")  # to the others it means nothing
         if is_anchored and anchor != timer.anchor and not (is_rate and (follows or begins)):
             self.fault(f"{timer.name}: the anchor moved")
         timer.anchor = anchor
-        if is_rate and timer.chain is not None:
+        if is_rate and waits:
             timer.chain, timer.cursor = None, anchor + timer.value
         self.claim(timer, event)
 
@@ -889,6 +903,7 @@ class Judge:
         Where the next moment counts from the event itself, what it says is taken if it is near.
         """
         if event.get("next") not in (None, UNSAID):
+            timer.is_waiting = False
             timer.claimed = self.own(timer, event["next"])
             near = timer.cursor is not None and abs(timer.claimed - timer.cursor) <= DRIFT
             counts_from = event["at"] + timer.value if timer.is_chain else None
@@ -988,6 +1003,7 @@ class Judge:
         """Under `delay` the end of a single run says what comes next; of several runs each does."""
         several = self.in_record(timer, "RUN_DUE") > 1
         waits = timer.overlap == "delay" and (timer.is_chain or not several)
+        timer.is_waiting = waits
         if event["next"] is not None and (waits or timer.is_one_shot):
             self.fault(f"{timer.name}: next is said too soon")
         if timer.is_chain:

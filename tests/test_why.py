@@ -13,6 +13,7 @@ import pytest
 
 import kron
 from kron.core.errors import NotStarted, ScheduleError, UnknownTimer
+from kron.testing import VirtualScheduler
 from tests.server.conftest import door, scheduler
 from tests.waiting import eventually
 
@@ -76,3 +77,48 @@ async def test_the_route_answers_with_the_same(
     assert (await door.get("/v1/timers/nix/why")).status_code == 404
     wrong = await door.get("/v1/timers/backup/why?at=2026-01-01T09:00")
     assert (wrong.status_code, "has no time zone" in wrong.json()["error"]) == (400, True)
+
+
+# -- stories of a virtual time ---------------------------------------------------------------------
+
+
+def test_what_comes_next_of_a_fixed_delay_is_what_the_status_says() -> None:
+    with VirtualScheduler() as subject:
+        subject.schedule("slow", lambda: subject.clock.sleep("3s"), every="10s")
+        subject.advance("1m")
+        assert subject.why("slow")["next_run_at"] == subject.status("slow")["next_run_at"]
+
+
+def test_an_excluded_moment_is_left_out_also_before_its_jitter_is_over() -> None:
+    with VirtualScheduler() as subject:
+        subject.schedule("x", lambda: None, cron="0 * * * *", exclude="sat", jitter="5m")
+        subject.advance_to("2027-01-02T12:00:00Z")
+        (why, *_) = subject.why("x")["text"]
+        assert (
+            why == "x did not run at 2027-01-02 12:00:00Z: left out by exclude=." or "does" in why
+        )
+        assert "jitter" not in why
+
+
+def test_the_attempts_before_the_one_that_went_well_are_told_of() -> None:
+    outcomes = iter([ValueError("no network"), None])
+
+    def flaky() -> None:
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    with VirtualScheduler() as subject:
+        subject.schedule("fetch", flaky, after="1h", retry_delay="10s")
+        subject.advance("2h")
+        told = " ".join(subject.why("fetch")["text"])
+    assert "Attempt 1 failed at" in told
+    assert "It said: ValueError: no network" in told
+    assert "Attempt 2, begun at" in told
+
+
+def test_a_sentence_behind_another_day_says_its_day() -> None:
+    with VirtualScheduler() as subject:
+        subject.schedule("x", lambda: None, cron="0 0 * * *", not_before="2030-01-01T00:00Z")
+        subject.advance("3d")
+        told = subject.why("x")["text"]
+    assert told[-1].startswith("Next: 2030-01-01 00:00:00Z")

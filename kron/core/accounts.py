@@ -86,7 +86,8 @@ def _of_row(facts: Facts, story: Why, row: Row) -> list[str]:
         end = f"at {stamp(row.at_us)}: {_stopped_by(row.reason)}"
         head = f"{name} did not run at {stamp(scheduled_us)}: its run was cancelled {end}."
         return [head, *_stood_for(facts)]
-    return [*_start(facts, story, scheduled_us, row.started_us), *_stood_for(facts), *_end(row)]
+    start = _start(facts, story, scheduled_us, row.started_us)
+    return [*start, *_stood_for(facts), *_before(facts, row), *_end(row)]
 
 
 def _start(facts: Facts, story: Why, scheduled_us: int, latest_us: int | None) -> list[str]:
@@ -145,13 +146,27 @@ def _stood_for(facts: Facts) -> list[str]:
     return [f"It stands for {moments} before it, too, which did not run."]
 
 
+def _before(facts: Facts, row: Row) -> list[str]:
+    """What became of the attempt before one that ended well."""
+    failed = [each for each in facts.tries if each.status == "FAILED"]
+    if row.status != "OK" or not failed:
+        return []
+    latest = failed[0]
+    if latest.reason == Stop.CRASHED:
+        return [f"Attempt {latest.attempt} was cut short: the process died."]
+    return [f"Attempt {latest.attempt} failed at {stamp(latest.at_us)}.", said(latest.error)]
+
+
 def _end(row: Row) -> list[str]:
     """How the last attempt ended."""
-    which = "It" if row.attempt == 1 else f"Attempt {row.attempt}"
+    which = (
+        "It" if row.attempt == 1 else f"Attempt {row.attempt}, begun at {stamp(row.started_us)},"
+    )
     took = "" if row.took_us is None else f" after {span(row.took_us)}"
     if row.status == "OK":
         return [f"{which} ended well{took}."]
     if row.status == "CANCELLED":
+        which = which.partition(",")[0]
         return [f"{which} was cancelled at {stamp(row.at_us)}: {_stopped_by(row.reason)}."]
     what = "The last attempt" if row.attempt == 1 else f"The last of {row.attempt} attempts"
     return [f"{what} failed at {stamp(row.at_us)}, and the run is dead.", said(row.error)]
@@ -271,7 +286,7 @@ def _pending(facts: Facts, story: Why, moment_us: int) -> list[str]:
     standing = facts.standing
     due_us = standing.due_us(moment_us)
     head = f"{stamp(moment_us)} has come, and {standing.name} has not run"
-    if due_us > standing.now_us:
+    if due_us > standing.now_us and standing.left_out(moment_us) is None:
         story["outcome"] = "coming"
         return [f"{head} yet: its jitter delays that to {stamp(due_us)}."]
     story["outcome"] = "pending"

@@ -19,6 +19,7 @@ from .events import (
 from .model import CALENDAR_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Timer
 from .timing import (
+    course_of,
     first_moment,
     is_invalid,
     moments_of,
@@ -67,14 +68,15 @@ def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
     name, definition, called_us = command.name, command.definition, command.called_us
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
     if timer.definition.has_same_moments(definition):
-        is_freed = timer.next_us is None and definition.terms.overlap is not Overlap.DELAY
+        is_held = timer.next_us is None or _is_held_back(machine, timer)
+        is_freed = is_held and definition.terms.overlap is not Overlap.DELAY
         delayed = _overdue(machine, timer, Reason.DELAYED) if is_freed else []
         kept = _kept(machine, timer, definition)
         return [*delayed, TimerUpdated(name, definition, at_us, *kept, cmd_id)]
+    if definition.kind is Kind.AT and definition.value == timer.definition.value:
+        # It fires once ever: as it is pending still, or not again.
+        return [TimerUpdated(name, definition, at_us, called_us, timer.next_us, cmd_id)]
     overdue = _overdue(machine, timer, Reason.CHANGED)
-    is_same_at = definition.kind is Kind.AT and definition.value == timer.definition.value
-    if is_same_at and timer.next_us is None:  # it fires once ever
-        return [TimerUpdated(name, definition, at_us, called_us, None, cmd_id)]
     from_us = called_us
     if definition.kind in CALENDAR_KINDS:  # no moment that has been comes again
         from_us = max(called_us, machine.state.high_us)
@@ -92,6 +94,7 @@ def _kept(machine: Machine, timer: Timer, definition: Definition) -> tuple[int, 
     becomes a fixed rate from its pending moment, or from now."""
     to_wall, anchor_us, next_us = machine.state.to_wall, timer.anchor_us, timer.next_us
     if definition.terms.overlap is not Overlap.DELAY and not definition.is_one_shot:
+        next_us = None if _is_held_back(machine, timer) else next_us
         if _is_chained(timer):
             interval_us = int(definition.value)
             anchor_us = machine.steady_us if next_us is None else next_us - interval_us
@@ -128,6 +131,16 @@ def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
     runs = (state.runs[id_] for id_ in timer.open)
     ran = [state.moment_of(run) for run in runs if run.cause == Cause.SCHEDULE]
     return moments_of(timer).next_after(max(ran)) if ran else None
+
+
+def _is_held_back(machine: Machine, timer: Timer) -> bool:
+    """True if the pending moment has come and under `delay` waits for the end of an open run."""
+    next_us, definition = timer.next_us, timer.definition
+    if definition.terms.overlap is not Overlap.DELAY or definition.is_one_shot or not timer.open:
+        return False
+    if next_us is None or next_us > machine.own_now(timer):
+        return False
+    return course_of(timer, machine.state.shift_us).left_out(next_us) is None
 
 
 def _is_chained(timer: Timer) -> bool:

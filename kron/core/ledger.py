@@ -111,11 +111,14 @@ class LedgerAudit:
 
     def _updated(self, id_: int, event: ev.TimerUpdated) -> None:
         watched = self._timers[event.timer]
-        is_same = watched.definition.has_same_moments(event.definition)
+        old, new = watched.definition, event.definition
+        is_same = old.has_same_moments(new) or (
+            old.kind is Kind.AT and (new.kind, new.value) == (old.kind, old.value)
+        )
         is_waiting = watched.is_waiting and event.next_us is None and is_same
         if not is_same:
             self._end(event.timer, event.at_us)
-        watched.define(event.definition, self._anchor(event))
+        watched.define(new, self._anchor(event))
         if is_same and not is_waiting:
             watched.expect(self._own(watched, event.next_us))
         elif not is_same:

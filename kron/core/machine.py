@@ -329,7 +329,9 @@ class Machine:
         if timer is None or not self.is_live:
             return
         if timer.bound_us is None:
-            timer.bound_us = self.steady_us
+            anchor_us = self.state.to_wall(timer, timer.anchor_us)
+            is_of_now = timer.definition.is_elapsed and anchor_us == command.called_us
+            timer.bound_us = timer.anchor_us if is_of_now else self.steady_us
             self.state.on_undo(lambda: self._unbind(timer))
             self.agenda.arm(timer)
         self.agenda.arm_runs(timer.open)

@@ -89,8 +89,8 @@ def _after_the_run(standing: Standing) -> str:
 
 def _by_schedule(standing: Standing) -> Outlook:
     next_us = standing.next_us
-    if next_us is not None:
-        next_us = standing.allowed_after(next_us - 1) if not standing.is_one_shot else next_us
+    if next_us is not None and standing.left_out(next_us) is not None:
+        next_us = standing.allowed_from(next_us)
     if next_us is None:
         return _nothing(standing)
     due_us = standing.due_us(next_us)

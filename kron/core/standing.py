@@ -11,7 +11,7 @@ from .course import Course, NoMoments
 from .model import ZONED_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState
 from .state import State
 from .things import Life
-from .timing import known_course
+from .timing import known_course, on_from
 from .views import schedule_text
 
 SECOND_US = 1_000_000
@@ -108,6 +108,13 @@ class Standing(NamedTuple):
         """The first one that the limits do not leave out."""
         moment_us = self.course.next_allowed(after_us - self.shift_us)
         return None if moment_us is None else moment_us + self.shift_us
+
+    def allowed_from(self, moment_us: int) -> int | None:
+        """What follows a pending moment that is left out; a fixed delay goes on from there."""
+        assert self.definition is not None
+        own_us = moment_us - self.shift_us
+        next_us = on_from(self.course, self.definition, own_us).next_allowed(own_us)
+        return None if next_us is None else next_us + self.shift_us
 
     def left_out(self, moment_us: int) -> Reason | None:
         """Why a moment is left out; None: it is not."""

@@ -1,7 +1,7 @@
 """The sentences of a story: instants, lengths of time, and reasons, in words.
 
 An instant stands in a sentence as `2026-11-21 09:40:03Z`. `retold` shows it in a zone, and leaves
-the date out where it is that of the instant before.
+the date out where it is that of the instant before in the sentence.
 """
 
 from __future__ import annotations
@@ -65,10 +65,13 @@ class _Retold:
     def __init__(self, zone: tzinfo | None, mark: str, today: date | None) -> None:
         self._zone, self._mark = zone, mark
         self._read = ""
+        self._first = ""
         self._written = "" if today is None else today.isoformat()
 
     def sentence(self, text: str) -> str:
-        """One of them."""
+        """One of them; behind one that ends on another day than the first it says its day."""
+        if self._first and self._written != self._first:
+            self._written = ""
         ours, said_, theirs = text.partition(SAID)
         return _STAMP.sub(self._instant, ours) + said_ + theirs
 
@@ -77,6 +80,7 @@ class _Retold:
         at = datetime.fromisoformat(f"{self._read}T{found[2]}").replace(tzinfo=UTC)
         day, _, clock = at.astimezone(self._zone).isoformat(" ", "seconds")[:19].partition(" ")
         is_new, self._written = day != self._written, day
+        self._first = self._first or day
         return f"{day} {clock}{self._mark}" if is_new else f"{clock}{self._mark}"
 
 

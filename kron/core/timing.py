@@ -221,7 +221,7 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
     for life in state.lives:
         wall = (life.started_us, life.ended_us, life.stopping_us)
         started, ended, stopping = life.steady if is_elapsed else wall
-        yield started, Reason.DOWN
+        yield started - 1, Reason.DOWN  # at that very instant it was there
         if ended is not None:
             yield (ended if stopping is None else stopping), _while_up(timer, life)
             yield ended, Reason.STOPPED
@@ -232,7 +232,7 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
         yield last, Reason.ORPHANED
     elif stepped is None or stepped.until.steady_us < bound_us:
         # Else the clock has stepped since: what was overdue then has been decided before.
-        yield (bound_us if is_elapsed else bound_us + state.shift_us), Reason.ORPHANED
+        yield (bound_us if is_elapsed else bound_us + state.shift_us) - 1, Reason.ORPHANED
     if _waited_for_a_run(machine, timer):
         yield last, Reason.DELAYED
     for gap, reason in ((seen.slept, Reason.SUSPENDED), (stepped, Reason.CLOCK_STEP)):

@@ -161,6 +161,7 @@ class VirtualClock:
         try:
             if self.autojump and call.sleep and call.sleep.attempt is None:
                 await self._moved_until(woken)
+                await self._look()  # as `advance`: what is due at that instant has been done
             await woken
         finally:
             self._wake_early(call)

@@ -245,7 +245,15 @@ EDITED: list[tuple[str, str, int, dict[str, Any], str]] = [
     ("pause_recurring", "RUN_MISSED", 0, {"reason": "blocked"}, "blocked. is not plausible"),
     ("an orphan", "RUN_MISSED", 0, {"reason": "blocked"}, "blocked. is not plausible"),
     ("an orphan", "RUN_MISSED", 0, {"reason": "suspended"}, "suspended. is not plausible"),
+    ("pause_after_overdue_moments", "RUN_MISSED", 0, {"reason": "delayed"}, "is not plausible"),
+    ("pause_while_a_run_is_open", "RUN_MISSED", 0, {"reason": "orphaned"}, "is not plausible"),
+    ("limits_move_with_the_clock", "RUN_MISSED", 0, {"reason": "delayed"}, "is not plausible"),
+    ("update_overlap_gives_up_what_waits", "RUN_MISSED", 0, {"moments": 2}, "2 missed moments are"),
+    ("update_overlap_gives_up_what_waits", "TIMER_UPDATED", 0, {"anchor": later}, "anchor moved"),
     ("missed_skip", "SCHEDULER_STARTED", 1, {"unknown": "UTC"}, "must not be"),
+    # What fires once ever, and what a clock that is set right brings back.
+    ("at_overdue_with_changed_terms_fires_once", "TIMER_UPDATED", 1, {"next": BASE_US}, "next is"),
+    ("bounds_were_over_by_a_wrong_clock", "TIMER_MOVED", 0, {"next": later}, "next is said to be"),
     # Clocks.
     ("clock_far_back_begins_an_era", "CLOCK_STEP", 0, {"era": False}, "a new era begins"),
     ("clock_hour_forward", "CLOCK_STEP", 0, {"era": True}, "a new era begins"),
