@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .catch_up import Plan, catch_up
 from .events import UNSAID, Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
-from .model import ONE_SHOT_KINDS, Cause, Kind, Missed, Overlap
+from .model import ONE_SHOT_KINDS, Cause, Kind, Missed, Overlap, Reason
 from .moments import OneMoment
 from .things import Run, Timer
 from .timing import course_from, course_of, explain_passed, moments_of, passed, reason_at
@@ -106,7 +106,8 @@ def _stands_for(timer: Timer, ranges: list[RunMissed]) -> int:
     """How many moments before it a run stands for."""
     if timer.definition.terms.missed is Missed.ALL:
         return 0
-    return sum(each.moments for each in ranges if each.reason not in ("excluded", "bounds"))
+    besides = (Reason.EXCLUDED, Reason.BOUNDS, Reason.DELAYED)
+    return sum(each.moments for each in ranges if each.reason not in besides)
 
 
 def _explain(

@@ -18,7 +18,13 @@ from .events import (
 )
 from .model import ONE_SHOT_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
 from .things import Run
-from .timing import UNKNOWN_AFTER_US, is_invalid, moments_of, passed_until_now
+from .timing import (
+    UNKNOWN_AFTER_US,
+    has_been_away,
+    is_invalid,
+    moments_of,
+    passed_until_now,
+)
 
 if TYPE_CHECKING:
     from .machine import Decision, Machine
@@ -178,6 +184,8 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
         return (), timer.next_us if is_pending else run.scheduled_us + UNKNOWN_AFTER_US
     after_us = state.moment_of(run)
     first = timer.next_us if is_pending else moments_of(timer).next_after(after_us)
+    if first is not None and has_been_away(machine, timer, first):
+        return (), first  # some passed while nothing could fire: `missed` says what becomes of them
     events, following = passed_until_now(machine, timer, first, Reason.DELAYED)
     return tuple(events), following
 

@@ -158,6 +158,22 @@ def passed(
     )
 
 
+def has_been_away(machine: Machine, timer: Timer, first: int) -> bool:
+    """True if a moment from `first` on came while no process was there, or the machine slept."""
+    course, now_us = course_of(timer, machine.state.shift_us), machine.own_now(timer)
+    if course.due_us(first) > now_us or course.left_out(first) is not None:
+        return False
+    is_elapsed, slept, lives = timer.definition.is_elapsed, machine.seen.slept, machine.state.lives
+    started = 0 if not lives else lives[-1].steady[0] if is_elapsed else lives[-1].started_us
+    if first < started:
+        return True
+    if slept is None:
+        return False
+    since, until = ((each.steady_us if is_elapsed else each.wall_us) for each in slept)
+    following = course.moments.next_after(max(since, first - 1))
+    return following is not None and following <= until
+
+
 def passed_until_now(
     machine: Machine, timer: Timer, first: int | None, reason: Reason | None
 ) -> tuple[list[RunMissed], int | None]:
