@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kron.core import commands as c
+from kron.core.decide_clock import see_zones
 from kron.core.errors import KronError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
@@ -41,6 +42,7 @@ class Files:
         self._log_id = reader.log_id
         self._machine = begin(reader).machine
         fold(self._machine, reader.records_after(self._machine.state.index))
+        see_zones(self._machine.state)
 
     def timers(self) -> list[TimerStatus]:
         """See Source."""

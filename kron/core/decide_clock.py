@@ -102,6 +102,14 @@ def unknown_zones(state: State) -> list[str]:
     return sorted(name for name in used if not _is_known(name))
 
 
+def see_zones(state: State) -> None:
+    """For who reads a log that no process carries out: the zones that are unknown on this machine,
+    as its start would find them."""
+    if state.lives:
+        latest = state.lives[-1]._replace(unknown=tuple(unknown_zones(state)))
+        state.lives = (*state.lives[:-1], latest)
+
+
 def _definitions(state: State) -> Iterable[Definition]:
     """Those of all timers; equal ones are mostly one object, which comes once."""
     return {id(timer.definition): timer.definition for timer in state.timers.values()}.values()

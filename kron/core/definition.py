@@ -14,7 +14,7 @@ from .cadence import UNITS, cadence_text
 from .cron import compile_cron
 from .dst import zone
 from .duration import parse_duration
-from .errors import ScheduleError
+from .errors import ScheduleError, brief
 from .fields import Cron
 from .instants import parse_instant
 from .model import Definition, Kind
@@ -105,6 +105,12 @@ def _cron(cron: object) -> tuple[Kind, str]:
 
 
 def _every(every: Any, name: str) -> tuple[Kind, str | int]:
+    if isinstance(every, str) and every.isalpha() and every not in UNITS:
+        words = ", ".join(UNITS)
+        raise ScheduleError(
+            f'every={brief(every)} is not a duration. Use "10s", "1h30m", "250ms", seconds as a'
+            f" number, a timedelta, or one of: {words}."
+        )
     if not isinstance(every, str) or every not in UNITS:
         return Kind.EVERY, parse_duration(every, argument="every")
     if not name:

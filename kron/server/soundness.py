@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kron.core.decide_clock import unknown_zones
 from kron.core.state import State
 from kron.storage.datadir import DataDir
 from kron.storage.segments import LOG_NAME
@@ -28,7 +29,7 @@ def unsound(place: DataDir, found: Survey) -> list[Problem]:
 
 def invalid_timers(state: State) -> list[tuple[str, str]]:
     """Timers whose time zone the machine of the latest process does not know, with the zone."""
-    unknown = state.unknown_zones
+    unknown = unknown_zones(state)
     return [
         (timer.name, timer.definition.terms.timezone)
         for timer in state.timers.values()
