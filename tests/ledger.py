@@ -1066,7 +1066,7 @@ class Judge:
             self.fault(f"{timer.name}: no range of moments ends with {last}")
         is_said = event.get("next", UNSAID) != UNSAID
         timer.cursor = timer.next_after(last)
-        if timer.is_chain and timer.paused:
+        if timer.is_chain and timer.paused and self.is_there("TIMER_RESUMED", timer):
             timer.cursor = now + timer.value
         elif timer.is_chain:
             timer.cursor = (last if is_early else now) + timer.value if is_said else None
@@ -1146,7 +1146,11 @@ class Judge:
 
     def is_paused_here(self, timer: Timer) -> bool:
         """True if a pause of the timer begins in this record: what is overdue then never runs."""
-        return any(tag == "TIMER_PAUSED" and each["timer"] == timer.name for tag, each in self.row)
+        return self.is_there("TIMER_PAUSED", timer)
+
+    def is_there(self, tag: str, timer: Timer) -> bool:
+        """True if an event of that tag about the timer is in this record."""
+        return any(each[0] == tag and each[1]["timer"] == timer.name for each in self.row)
 
     def is_held_back(self, timer: Timer) -> bool:
         """True if what a pause begins with could not run before a run that is open ends."""

@@ -96,3 +96,16 @@ def test_a_timer_in_an_unknown_zone_is_invalid_and_the_others_go_on(zones, tmp_p
     assert back["daily"]["state"] == "scheduled"
     assert back["daily"]["invalid"] is None
     assert back["daily"]["next_run_at"].endswith("T00:00:00+00:00")
+
+
+def test_the_files_alone_say_what_a_start_would_find(zones, tmp_path):
+    data_dir = tmp_path / "kron"
+    start(zones("Asia/Tokyo"), data_dir, "daily")
+    env = {**os.environ, "PYTHONTZPATH": str(zones(None)), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "kron", "--data-dir", data_dir, "--json"]
+    shown = subprocess.run([*command, "job", "list"], env=env, capture_output=True, text=True)
+    states = {row["id"]: row["state"] for row in json.loads(shown.stdout)}
+    assert states == {"daily": "invalid", "beat": "scheduled"}
+    doctor = subprocess.run([*command, "doctor"], env=env, capture_output=True, text=True)
+    assert doctor.returncode == 1
+    assert "Test/Zone" in doctor.stdout
