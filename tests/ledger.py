@@ -1049,7 +1049,7 @@ class Judge:
 
     def on_run_missed(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, is_end = event["reason"], self.follows_end(timer)
-        if is_end and timer.claimed == timer.cursor:
+        if (is_end or reason == "delayed") and timer.claimed == timer.cursor:
             timer.claimed = None  # the end of the run has said it, and this goes on from there
         what = "a delay of" if reason == "delayed" or is_end else "a miss of"
         first, last = self.say(timer, event["first"], what), self.own(timer, event["last"])
@@ -1211,7 +1211,8 @@ class Judge:
                 if life.stop_began is not None
             ),
             "blocked": is_since and is_quiet,
-            "suspended": is_since and is_quiet,
+            # Under `delay` it may be said long after, when the run that was open has ended.
+            "suspended": is_since and (is_quiet or timer.overlap == "delay"),
             "delayed": timer.freed is not None and last <= timer.freed,
             "clock_step": self.stepped is not None and last <= self.stepped[clock] + DRIFT,
             "paused": timer.resumed is not None and last <= timer.resumed,

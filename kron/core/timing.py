@@ -249,13 +249,12 @@ def _boundaries(machine: Machine, timer: Timer, last: int) -> Iterator[tuple[int
     elif stepped is None or stepped.until.steady_us < bound_us:
         # Else the clock has stepped since: what was overdue then has been decided before.
         yield (bound_us if is_elapsed else bound_us + state.shift_us) - 1, Reason.ORPHANED
-    if _waited_for_a_run(machine, timer):
-        yield last, Reason.DELAYED
+    awake = Reason.DELAYED if _waited_for_a_run(machine, timer) else Reason.BLOCKED
     for gap, reason in ((seen.slept, Reason.SUSPENDED), (stepped, Reason.CLOCK_STEP)):
         if gap is not None:
-            yield (gap.since.steady_us if is_elapsed else gap.since.wall_us), Reason.BLOCKED
+            yield (gap.since.steady_us if is_elapsed else gap.since.wall_us), awake
             yield (gap.until.steady_us if is_elapsed else gap.until.wall_us), reason
-    yield last, Reason.BLOCKED
+    yield last, awake
 
 
 def _moved_limits_us(machine: Machine, timer: Timer) -> int | None:
