@@ -19,6 +19,7 @@ from tests.faults.memory_disk import MemoryDisk
 from tests.faults.workload import CAN_ROTATE, SCRIPT, Life, check
 
 IMAGES = 320  # of one case
+TORN: list[int] = []
 CHUNKS = [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 40))]
 """4 ways to die x 4 chunks x 320 images in the normal run."""
 SECOND_SCRIPT = "append append rotate append snapshot trim append".split()
@@ -161,7 +162,15 @@ def test_power_is_cut_again_while_the_log_recovers(seed: int) -> None:
         return len(seen), torn
 
     differing, torn = finish(again(IMAGES))
-    assert differing > IMAGES / 8 and torn > 0
+    TORN.append(torn)
+    assert differing > IMAGES / 8
+
+
+def test_some_of_those_starts_found_a_torn_tail() -> None:
+    """Else the test above says less than it seems to. (One seed's starts may all be without.)"""
+    if not TORN:
+        pytest.skip("it looks at what the test above has found")
+    assert sum(TORN) > 0
 
 
 def test_the_images_are_as_many_as_promised() -> None:
