@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .catch_up import Plan, catch_up
 from .events import UNSAID, Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
-from .model import ONE_SHOT_KINDS, Cause, Kind, Missed, Overlap, Reason
+from .model import Cause, Missed, Overlap, Reason
 from .moments import OneMoment
 from .things import Run, Timer
 from .timing import course_from, course_of, explain_passed, moments_of, passed, reason_at
@@ -18,7 +18,7 @@ LATE_US = 1_000_000
 """A run that is later than this says what kept it."""
 
 _ALLOW, _DELAY, _SKIP = Overlap.ALLOW, Overlap.DELAY, Overlap.SKIP
-_EVERY, _SCHEDULE = Kind.EVERY, Cause.SCHEDULE
+_SCHEDULE = Cause.SCHEDULE
 
 
 def decide_due(machine: Machine, timer: Timer) -> list[Event]:
@@ -27,10 +27,7 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
     definition = timer.definition
     overlap = definition.terms.overlap
     assert first is not None
-    if definition.kind in ONE_SHOT_KINDS or (overlap is _DELAY and definition.kind is _EVERY):
-        following = None
-    else:
-        following = moments_of(timer).next_after(first)
+    following = None if definition.is_single else moments_of(timer).next_after(first)
     is_alone = following is None or following > now_us
     if definition.terms.is_particular or not is_alone or now_us - first > LATE_US:
         return _catch_up(machine, timer, first, now_us)
@@ -73,7 +70,7 @@ def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
     under `delay`; of several each says which is next.
     """
     overlap, events = timer.definition.terms.overlap, list[Event]()
-    decides = overlap is _DELAY and len(plan.runs) == 1
+    decides = timer.definition.is_single or (overlap is _DELAY and len(plan.runs) == 1)
     at = 0
     for run in plan.runs:
         until = at
@@ -82,7 +79,9 @@ def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
         ranges = _explain(machine, timer, plan, at, until)
         at = until
         events += ranges
-        next_us = None if decides or _is_single(timer) else moments_of(timer).next_after(run)
+        next_us = (
+            None if decides or timer.definition.is_single else moments_of(timer).next_after(run)
+        )
         missed = _stands_for(timer, ranges)
         mine = _run(machine, timer, run, next_us, len(events), missed)
         if isinstance(mine[0], RunDue):
@@ -127,18 +126,13 @@ def _explain(
 def _plan(machine: Machine, timer: Timer, first: int, now_us: int) -> Plan:
     """The plan for all that has come; a single moment has no others beside it."""
     terms, course = timer.definition.terms, course_from(timer, first, machine.state.shift_us)
-    if not _is_single(timer) or course.left_out(first) is not None:
+    if not timer.definition.is_single or course.left_out(first) is not None:
         return catch_up(course, first, now_us, terms.missed, terms.grace_us)
     alone = course._replace(moments=OneMoment(first))
     plan = catch_up(alone, first, now_us, terms.missed, terms.grace_us)
-    is_over = timer.definition.kind in ONE_SHOT_KINDS
-    return plan._replace(next_us=None if is_over else now_us + int(timer.definition.value))
-
-
-def _is_single(timer: Timer) -> bool:
-    """True if only one moment can be pending."""
-    kind, overlap = timer.definition.kind, timer.definition.terms.overlap
-    return kind in ONE_SHOT_KINDS or (kind is _EVERY and overlap is _DELAY)
+    return plan._replace(
+        next_us=None if timer.definition.is_one_shot else now_us + int(timer.definition.value)
+    )
 
 
 def decide_ready(machine: Machine, run: Run) -> list[Event]:

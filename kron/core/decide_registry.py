@@ -95,7 +95,7 @@ def _kept(machine: Machine, timer: Timer, definition: Definition) -> tuple[int, 
     to_wall, anchor_us, next_us = machine.state.to_wall, timer.anchor_us, timer.next_us
     if definition.terms.overlap is not Overlap.DELAY and not definition.is_one_shot:
         next_us = None if _is_held_back(machine, timer) else next_us
-        if _is_chained(timer):
+        if timer.definition.is_single:
             interval_us = int(definition.value)
             anchor_us = machine.steady_us if next_us is None else next_us - interval_us
             next_us = anchor_us + interval_us
@@ -118,14 +118,14 @@ def _overdue(machine: Machine, timer: Timer, reason: Reason) -> list[Event]:
     first, now_us = _first_without_outcome(machine, timer), machine.own_now(timer)
     if first is None or first > now_us:
         return []
-    last = first if _is_chained(timer) else moments_of(timer).last_until(now_us)
+    last = first if timer.definition.is_single else moments_of(timer).last_until(now_us)
     return [*passed(machine, timer, first, max(first, last or first), reason)]
 
 
 def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
     """The pending moment, or the first of those that wait for the end of an open run."""
     is_waiting = timer.next_us is None and timer.definition.terms.overlap is Overlap.DELAY
-    if not is_waiting or _is_chained(timer):
+    if not is_waiting or timer.definition.is_single:
         return timer.next_us
     state = machine.state
     runs = (state.runs[id_] for id_ in timer.open)
@@ -141,14 +141,6 @@ def _is_held_back(machine: Machine, timer: Timer) -> bool:
     if next_us is None or next_us > machine.own_now(timer):
         return False
     return course_of(timer, machine.state.shift_us).left_out(next_us) is None
-
-
-def _is_chained(timer: Timer) -> bool:
-    """True if only one moment can be pending: one-shots, and `every=` under `delay`."""
-    definition = timer.definition
-    return definition.is_one_shot or (
-        definition.kind is Kind.EVERY and definition.terms.overlap is Overlap.DELAY
-    )
 
 
 def decide_remove(machine: Machine, command: Remove) -> Decision:
@@ -174,7 +166,7 @@ def decide_pause(machine: Machine, command: Pause) -> Decision:
         return [], False, ()
     paused = TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)
     first = timer.next_us
-    if first is None or _is_chained(timer) or is_invalid(machine.state, timer.definition):
+    if first is None or timer.definition.is_single or is_invalid(machine.state, timer.definition):
         return [paused], True, ()
     overdue, following = passed_until_now(machine, timer, first, None)
     if overdue and following is not None:
@@ -199,7 +191,7 @@ def _after_pause(machine: Machine, timer: Timer) -> tuple[list[Event], int | Non
     is_waiting = timer.definition.is_one_shot or is_invalid(machine.state, timer.definition)
     if first is None or is_waiting or first > now_us:
         return [], first
-    if _is_chained(timer):
+    if timer.definition.is_single:
         interval_us = int(timer.definition.value)
         return [*passed(machine, timer, first, first, Reason.PAUSED)], now_us + interval_us
     events, following = passed_until_now(machine, timer, first, Reason.PAUSED)

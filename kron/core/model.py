@@ -179,6 +179,16 @@ class Definition:
         return self.kind in ELAPSED_KINDS
 
     @property
+    def is_fixed_delay(self) -> bool:
+        """True if the interval counts from the end of a run: each moment follows from the last."""
+        return self.kind is Kind.EVERY and self.terms.overlap is Overlap.DELAY
+
+    @property
+    def is_single(self) -> bool:
+        """True if only one moment can be pending."""
+        return self.kind in ONE_SHOT_KINDS or self.is_fixed_delay
+
+    @property
     def needs_zone(self) -> bool:
         """True if the moments cannot be told without the rules of the time zone."""
         return self.kind in ZONED_KINDS or bool(self.terms.exclude)

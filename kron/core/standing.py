@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .course import Course, NoMoments
-from .model import ZONED_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState
+from .model import ZONED_KINDS, Cause, Definition, Overlap, Reason, RunState
 from .state import State
 from .things import Life
 from .timing import known_course, on_from
@@ -83,16 +83,12 @@ class Standing(NamedTuple):
     @property
     def is_chained(self) -> bool:
         """True for a fixed delay: each moment follows from the end of the run before it."""
-        return self.is_delay and self._kind is Kind.EVERY
+        return self.definition is not None and self.definition.is_fixed_delay
 
     @property
     def is_one_shot(self) -> bool:
         """True for `at=` and `after=`."""
         return self.definition is not None and self.definition.is_one_shot
-
-    @property
-    def _kind(self) -> Kind | None:
-        return None if self.definition is None else self.definition.kind
 
     def moment_until(self, until_us: int) -> int | None:
         """The latest moment of the selector until then."""

@@ -71,8 +71,7 @@ def course_from(timer: Timer, first_us: int, shift_us: int) -> Course:
 
 def on_from(course: Course, definition: Definition, first_us: int) -> Course:
     """See `course_from`."""
-    is_chained = definition.kind is Kind.EVERY and definition.terms.overlap is Overlap.DELAY
-    if not is_chained or course.moments is _NO_MOMENTS:
+    if not definition.is_fixed_delay or course.moments is _NO_MOMENTS:
         return course
     interval_us = int(definition.value)
     return course._replace(moments=IntervalMoments(first_us - interval_us, interval_us))
