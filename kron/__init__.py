@@ -14,8 +14,11 @@ __version__ = "0.1.0"
 _NAMES = {
     "Scheduler": "kron.scheduler",
     "Cron": "kron.core.fields",
+    "command": "kron.runtime.command",
     "current_run": "kron.runtime.context",
     "preview": "kron.runtime.preview",
+    "Backfill": "kron.core.steering",
+    "Command": "kron.runtime.command",
     "RunContext": "kron.runtime.context",
     "ShutdownReport": "kron.runtime.stopping",
     "TimerStatus": "kron.core.views",
@@ -42,8 +45,10 @@ if TYPE_CHECKING:
         UnsafeDataDir,
     )
     from kron.core.fields import Cron
+    from kron.core.steering import Backfill
     from kron.core.views import HistoryRow, TimerStatus
     from kron.core.why import Why
+    from kron.runtime.command import Command, command
     from kron.runtime.context import RunContext, current_run
     from kron.runtime.preview import preview
     from kron.runtime.stopping import ShutdownReport
@@ -62,9 +67,12 @@ if TYPE_CHECKING:
     remove, aremove = default.remove, default.aremove
     pause, apause = default.pause, default.apause
     resume, aresume = default.resume, default.aresume
+    backfill, abackfill = default.backfill, default.abackfill
 
 __all__ = [
     "AlreadyStarted",
+    "Backfill",
+    "Command",
     "Cron",
     "CronError",
     "DataDirLocked",
@@ -87,6 +95,7 @@ __all__ = [
     "UnsafeDataDir",
     "Why",
     "__version__",
+    "abackfill",
     "acancel",
     "ahistory",
     "alist",
@@ -100,7 +109,9 @@ __all__ = [
     "atrigger",
     "await_",
     "awhy",
+    "backfill",
     "cancel",
+    "command",
     "current_run",
     "history",
     "list",

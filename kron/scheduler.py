@@ -11,35 +11,55 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from kron import __version__
 from kron.core import commands as c
-from kron.core.definition import check_name, define
-from kron.core.duration import parse_duration
-from kron.core.errors import ScheduleError
-from kron.core.ids import run_id_number, run_id_text
-from kron.core.model import Definition
-from kron.core.terms import Duration, ScheduleOptions
+from kron.core.ids import run_id_text
+from kron.core.steering import (
+    Backfill,
+    BackfillOptions,
+    PauseOptions,
+    ResumeOptions,
+    read_backfill,
+    read_pause,
+    read_resume,
+)
+from kron.core.terms import ScheduleOptions
 from kron.core.views import HistoryRow, TimerStatus
 from kron.core.why import Why
-from kron.runtime.callables import Target, callable_name
+from kron.opening import (
+    DataDirPath,
+    Opening,
+    StartOptions,
+    file_log,
+    open_door,
+    output_store,
+    read_max_concurrency,
+    read_start,
+)
 from kron.runtime.clock import Clock, SystemClock
 from kron.runtime.control import Control
-from kron.runtime.host import Host, Keeping
-from kron.runtime.keeping import keeping
-from kron.runtime.program import drain_at_exit, forget_in_child, in_words
+from kron.runtime.host import Host
+from kron.runtime.leaving import leave
+from kron.runtime.program import drain_at_exit, forget_in_child
 from kron.runtime.reading import Reading
-from kron.runtime.registry import Registration, Registry
+from kron.runtime.registry import Registration, Registry, decorator, refuse_heavy
 from kron.runtime.signals import await_until, wait_until
+from kron.runtime.steering import (
+    abackfill,
+    abackfill_all,
+    asteer,
+    backfill,
+    backfill_all,
+    cancel_of,
+    steer,
+)
 from kron.runtime.stopping import ShutdownReport
-from kron.server.loading import load_serve
-from kron.storage.file import FileLog
 from kron.storage.log import Log
-from kron.storage.writer import Fsync
+from kron.storage.output import MemoryOutputs
 
 F = TypeVar("F", bound=Callable[..., Any])
-DataDir: TypeAlias = str | os.PathLike[str]
 Timers: TypeAlias = list[TimerStatus]
 Rows: TypeAlias = list[HistoryRow]
 
@@ -48,62 +68,57 @@ class Scheduler:
     """One scheduler: a registry of timers, and between `start` and `shutdown` their execution.
 
     `kron.schedule`, `kron.start` and so on are the methods of a default one; make your own for
-    several in one process. All methods may be called from any thread. `clock` and `open_log` are
+    several in one process. All methods may be called from any thread. What runs at once weighs at
+    most `max_concurrency` (see `weight=` of `schedule`; None: no limit). `clock` and `open_log` are
     for tests: a virtual clock, a store other than the data directory.
     """
 
     def __init__(
         self,
         *,
+        max_concurrency: int | None = None,
         clock: Clock | None = None,
         open_log: Callable[[str, str, float], Log] | None = None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._open_log = open_log or _file_log
+        self._max_concurrency = read_max_concurrency(max_concurrency)
+        self._open_log = open_log or file_log
         self._has_door = open_log is None
         self._registry = Registry()
-        self._last_target: Target | None = None
         self._control = Control()
         forget_in_child(self._control)
 
     # -- life --------------------------------------------------------------------------------
 
-    def start(
-        self,
-        data_dir: DataDir | None = None,
-        *,
-        fsync: str = "always",
-        fsync_interval: Duration = "1s",
-        keep_history: Duration = "90d",
-        keep_history_bytes: int = 1 << 30,
-        keep_finished: Duration = "30d",
-    ) -> None:
+    def start(self, data_dir: DataDirPath | None = None, **options: Unpack[StartOptions]) -> None:
         """Open the data directory and carry the schedule out, on a loop in a daemon thread.
 
-        `data_dir` is that argument, else KRON_HOME, else `.kron` in the current directory. With
-        `fsync="interval"` a crash of the machine loses at most `fsync_interval`. History is kept
-        for `keep_history` and up to `keep_history_bytes`; a one-shot that has ended is shown for
-        `keep_finished`. Returns when the registrations so far are durable. Raises AlreadyStarted,
-        DataDirLocked (another process has the directory), StorageError (it cannot be used, or the
-        log is damaged).
+        `data_dir` is that argument, else KRON_HOME, else `.kron` in the current directory.
+        `fsync=` is "always", "never" (for tests) or "interval": a crash of the machine then loses
+        at most `fsync_interval="1s"`. History is kept for `keep_history="90d"` and up to
+        `keep_history_bytes=1 << 30`; a one-shot that has ended is shown for `keep_finished="30d"`;
+        the output of commands is kept for `keep_output="30d"`. `max_concurrency=` stands in for the
+        scheduler's. With `since=` (an aware datetime, an ISO string, or how long ago) every
+        recurring timer registered here is backfilled from then until now.
+
+        Returns when the registrations so far are durable. Raises AlreadyStarted, DataDirLocked
+        (another process has the directory), StorageError (it cannot be used, or the log is
+        damaged), ScheduleError or TypeError for an argument.
         """
+        opening = self._opening(data_dir, options)
         drain_at_exit(self)
-        kept = keeping(keep_history, keep_history_bytes, keep_finished)
-        self._control.start(self._maker(data_dir, fsync, fsync_interval, kept))
+        self._control.start(partial(self._make_host, opening))
+        if opening.since_us is not None:
+            backfill_all(self._control, opening.since_us)
 
     async def astart(
-        self,
-        data_dir: DataDir | None = None,
-        *,
-        fsync: str = "always",
-        fsync_interval: Duration = "1s",
-        keep_history: Duration = "90d",
-        keep_history_bytes: int = 1 << 30,
-        keep_finished: Duration = "30d",
+        self, data_dir: DataDirPath | None = None, **options: Unpack[StartOptions]
     ) -> None:
         """As `start`, but on the loop that is running now; end it with `await ashutdown()`."""
-        kept = keeping(keep_history, keep_history_bytes, keep_finished)
-        await self._control.astart(self._maker(data_dir, fsync, fsync_interval, kept))
+        opening = self._opening(data_dir, options)
+        await self._control.astart(partial(self._make_host, opening))
+        if opening.since_us is not None:
+            await abackfill_all(self._control, opening.since_us)
 
     def shutdown(self, timeout: float = 5.0) -> ShutdownReport:
         """Start nothing more, wait up to `timeout` seconds for running attempts, then stop them.
@@ -147,20 +162,25 @@ class Scheduler:
     ) -> Callable[[F], F] | None:
         """Create the timer `name`, or update it; without `fn`, a decorator that does.
 
+        `fn` is a callable, "module:function", or what `kron.command(...)` returns.
+
         Exactly one of `cron=` (text or `kron.Cron`), `every=` (a duration or "minute" to "month"),
         `after=`, `at=` says when; `timezone=` (UTC) is for cron, naive instants and excluded days.
         `dst="once"` or "skip"; `jitter=`, `not_before=`, `not_after=`, `exclude=` move or leave out
         moments; `missed=` "once", "all" or "skip" and `grace=` say what becomes of those that
         passed. `args=` and `kwargs=` (JSON values) go to `fn`, behind one context dict if it takes
-        one. `overlap=` is "delay", "skip" or "allow"; `max_attempts=3` counts the first attempt;
-        `retry_delay="30s"` doubles. `metadata=` and `description=` are yours.
+        one. `overlap=` is "delay", "skip", "restart" or "allow"; `max_attempts=3` counts the first
+        attempt; `retry_delay="30s"` doubles; `timeout=` stops one that takes longer. Of all that
+        wait, what has the larger `priority=5` starts first, while `weight=1` finds room under
+        `max_concurrency` and at most `key_limit=1` runs have that `key=`. `executor=` says where it
+        runs. `metadata=` and `description=` are yours.
 
         The same definition again only binds `fn` again. Before `start` it waits in memory; after
         it, it returns when durable. Raises ScheduleError (a ValueError) or TypeError, naming
         argument, value and remedy; then nothing has changed.
         """
         if fn is None:
-            return self._decorator(name, options)
+            return decorator(self.schedule, name, options)
         registration, is_running = self._register(name, fn, options, "schedule")
         if is_running:
             self._control.submit(registration.command(), "schedule", registration).result()
@@ -195,24 +215,50 @@ class Scheduler:
         with self._control.lock:
             self._registry.remove(name)
 
-    def pause(self, name: str) -> bool:
-        """Let no moment of the timer run until `resume`; they are recorded as missed(paused).
+    def pause(self, name: str | None = None, **options: Unpack[PauseOptions]) -> int:
+        """Let no moment run until `resume`; they are recorded as missed(paused).
 
-        False if it was paused already. Raises UnknownTimer, NotStarted.
+        Of the timer `name`, of those in whose name, command line or command's hash `re.search`
+        finds `match=`, or of all. The pause ends by itself after the duration `for_=`, or at the
+        instant `until=` (an aware datetime or an ISO string). `status` shows `reason=` and `who=`.
+
+        Returns for one timer False if it was paused already and nothing new was said; else how many
+        this concerned. Raises UnknownTimer, also if nothing matches, ScheduleError, NotStarted.
         """
-        return bool(self._control.submit(c.Pause(name), "pause").result())
+        return steer(self._control, read_pause(name, options, self._clock.now().wall_us))
 
-    async def apause(self, name: str) -> bool:
+    async def apause(self, name: str | None = None, **options: Unpack[PauseOptions]) -> int:
         """As `pause`, from any running loop."""
-        return bool(await self._control.asubmit(c.Pause(name), "pause"))
+        asked = read_pause(name, options, self._clock.now().wall_us)
+        return await asteer(self._control, asked)
 
-    def resume(self, name: str) -> bool:
-        """End a pause; a one-shot that fell due in it runs now. False if it was not paused."""
-        return bool(self._control.submit(c.Resume(name), "resume").result())
+    def resume(self, name: str | None = None, **options: Unpack[ResumeOptions]) -> int:
+        """End the pause of one timer, of those that `match=`, or of all, as `pause` selects them.
 
-    async def aresume(self, name: str) -> bool:
+        A one-shot that fell due in it runs now. `who=` is for the log. Returns for one timer False
+        if it was not paused; else how many were. Raises as `pause`.
+        """
+        return steer(self._control, read_resume(name, options))
+
+    async def aresume(self, name: str | None = None, **options: Unpack[ResumeOptions]) -> int:
         """As `resume`, from any running loop."""
-        return bool(await self._control.asubmit(c.Resume(name), "resume"))
+        return await asteer(self._control, read_resume(name, options))
+
+    def backfill(self, name: str, **options: Unpack[BackfillOptions]) -> Backfill:
+        """Run the moments of a recurring timer, `since=` <= t < `until=` (now), that had no run.
+
+        Oldest first, at most `concurrency=1` at once; with `force=True` also those that had one. An
+        instant is an aware datetime, an ISO string (without a zone: in the timer's), or a duration:
+        that long ago. `cancel` ends it.
+
+        Returns what is to run (see Backfill) when that is durable, not when it has run; with
+        `dry_run=True` nothing changes. Raises UnknownTimer, ScheduleError, NotStarted.
+        """
+        return backfill(self._control, read_backfill(name, options))
+
+    async def abackfill(self, name: str, **options: Unpack[BackfillOptions]) -> Backfill:
+        """As `backfill`, from any running loop."""
+        return await abackfill(self._control, read_backfill(name, options))
 
     def trigger(self, name: str) -> str | None:
         """Run the timer once now, besides its schedule, under its overlap policy.
@@ -228,16 +274,18 @@ class Scheduler:
         return _run_text(await self._control.asubmit(c.Trigger(name), "trigger"), log_id)
 
     def cancel(self, name: str) -> int:
-        """Stop the open run of that run id, or all open runs of the timer of that name.
+        """Stop the open run of that run id, or all open runs and backfills of the timer so named.
 
         Returns how many were stopped or asked to stop; the timer stays scheduled. A callback in a
         thread cannot be stopped: it keeps its place until it returns. Raises UnknownTimer.
         """
-        return int(self._control.submit(self._cancel(name), "cancel").result())
+        log_id = self._control.engine("cancel").log.log_id
+        return int(self._control.submit(cancel_of(name, log_id), "cancel").result())
 
     async def acancel(self, name: str) -> int:
         """As `cancel`, from any running loop."""
-        return int(await self._control.asubmit(self._cancel(name), "cancel"))
+        log_id = (await self._control.aengine("cancel")).log.log_id
+        return int(await self._control.asubmit(cancel_of(name, log_id), "cancel"))
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -292,54 +340,38 @@ class Scheduler:
 
     # -- how it is put together --------------------------------------------------------------
 
-    def _maker(
-        self, data_dir: DataDir | None, fsync: str, fsync_interval: Duration, kept: Keeping
-    ) -> Callable[[], Host]:
-        interval_s = parse_duration(fsync_interval, argument="fsync_interval") / 1_000_000
-        place = os.fsdecode(data_dir or default_data_dir())
+    def _opening(self, data_dir: DataDirPath | None, options: StartOptions) -> Opening:
+        opening = read_start(data_dir, options, self._clock.now().wall_us)
+        return opening._replace(max_concurrency=opening.max_concurrency or self._max_concurrency)
 
-        def make() -> Host:
-            log = self._open_log(place, fsync, interval_s)
-            host = Host(log, self._clock, self._registry.take(), __version__, kept)
-            self._registry.taken_by(host)
-            if self._has_door:
-                host.door = partial(_open_door, self, os.path.abspath(place))
-            return host
-
-        return make
+    def _make_host(self, opening: Opening) -> Host:
+        refuse_heavy(self._registry.waiting(), opening.max_concurrency)
+        log = self._open_log(opening.place, opening.fsync, opening.interval_s)
+        outputs = output_store(opening) if self._has_door else MemoryOutputs()
+        kept, limit = opening.keeping, opening.max_concurrency
+        waiting = self._registry.take()
+        host = Host(log, self._clock, waiting, __version__, outputs, kept, limit)
+        self._registry.taken_by(host)
+        if self._has_door:
+            host.door = partial(open_door, self, os.path.abspath(opening.place))
+        return host
 
     def _register(
         self, name: str, fn: Any, options: ScheduleOptions, sync_verb: str = ""
     ) -> tuple[Registration, bool]:
         """Keep the registration; says too whether there is a running scheduler to hand it to."""
-        check_name(name)
-        definition, size_bytes = define(**options, fn_name=callable_name(fn), name=name)
-        target = self._target(fn, definition)
+        called_us = self._clock.now().wall_us
+        registration = self._registry.registration(name, fn, options, called_us)
         if sync_verb:
             self._control.refuse_loop_thread(sync_verb)
-        called_us = self._clock.now().wall_us
-        registration = Registration(name, definition, size_bytes, target, called_us)
         with self._control.lock:  # a start that begins now takes it along, or the caller does
-            is_running = self._control.host is not None
+            host = self._control.host
+            is_running = host is not None
+            limit = self._max_concurrency if host is None else host.max_concurrency
+            refuse_heavy((registration,), limit)
             if not is_running:
                 self._registry.add(registration)
         return registration, is_running
-
-    def _target(self, fn: Any, definition: Definition) -> Target:
-        last, args, kwargs = self._last_target, definition.terms.args, definition.terms.kwargs or {}
-        if last is None or not last.is_for(fn, args, kwargs):
-            last = self._last_target = Target(fn, args, kwargs)
-        return last
-
-    def _decorator(self, name: str, options: ScheduleOptions) -> Callable[[F], F]:
-        check_name(name)
-        define(**options, name=name)
-
-        def register(fn: F) -> F:
-            self.schedule(name, fn, **options)
-            return fn
-
-        return register
 
     def _waiting(self, name: str) -> TimerStatus | None:
         with self._control.lock:
@@ -349,49 +381,13 @@ class Scheduler:
         with self._control.lock:
             return self._registry.list()
 
-    def _cancel(self, name: str) -> c.Command:
-        if not isinstance(name, str):
-            raise TypeError(f"cancel() takes a timer's name or a run id, not {name!r}.")
-        run = run_id_number(name, self._control.engine("cancel").log.log_id)
-        return c.Cancel(name) if run is None else c.CancelRun(run)
-
     def leave(self, timeout: float) -> str | None:
         """Shut down because the program ends; a line for people if one-shots were still to come."""
-        host = self._control.host
-        if host is None or host.over.done() or host.is_stranded():
-            return None
-        if host.engine is None or host.engine.is_over:
-            return None
-        coming = self._control.ask(Reading.next_one_shot, "list")
-        self.shutdown(timeout)
-        if coming is None:
-            return None
-        name, wait_s = coming
-        return (
-            f"kron: the program ended; next run {name} in {in_words(wait_s)};"
-            " end with kron.wait() to stay"
-        )
+        return leave(self._control, timeout)
 
 
 def _run_text(answer: tuple[int, int] | None, log_id: str) -> str | None:
     return None if answer is None else run_id_text(*answer, log_id)
-
-
-def default_data_dir() -> str:
-    """KRON_HOME, else `.kron` in the current directory."""
-    return os.environ.get("KRON_HOME") or ".kron"
-
-
-def _file_log(data_dir: str, fsync: str, interval_s: float) -> Log:
-    if fsync not in ("always", "interval", "never"):
-        raise ScheduleError(f"fsync must be one of: always, interval, never; not {fsync!r}.")
-    return FileLog(data_dir, fsync=cast(Fsync, fsync), interval_s=interval_s)
-
-
-async def _open_door(scheduler: Scheduler, data_dir: str, host: Host) -> None:
-    """The control socket; its libraries are loaded in a thread, for they would stall the loop."""
-    serve = await load_serve()
-    await serve(scheduler, data_dir, host)
 
 
 default: Scheduler = Scheduler()

@@ -5,12 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from kron.core import commands as c
 from kron.core.decide_clock import see_zones
 from kron.core.errors import KronError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
+from kron.core.selection import candidate, selected
+from kron.core.steering import (
+    Backfill,
+    BackfillOptions,
+    PauseAsked,
+    PauseOptions,
+    ResumeAsked,
+    ResumeOptions,
+    begun,
+    previewed,
+    read_backfill,
+    read_pause,
+    read_resume,
+)
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
 from kron.core.why import Why
 from kron.runtime.history import past
@@ -21,8 +35,6 @@ from kron.storage.reader import LogReader
 
 COMMANDS: dict[str, Callable[[str], c.Command]] = {
     "trigger": c.Trigger,
-    "pause": c.Pause,
-    "resume": c.Resume,
     "cancel": c.Cancel,
     "remove": c.Remove,
 }
@@ -62,10 +74,9 @@ class Files:
         now_us, state = wall_now().wall_us, self._machine.state
         return story_of(state, self._reader, name, at, now_us, is_live=False).tell()
 
-    def act(self, verb: str, name: str) -> dict[str, Any]:
+    def act(self, verb: str, name: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """See Source. It takes effect at the next start; DataDirLocked if that has just come."""
-        command = self._command(verb, name)
-        answer = asyncio.run(_append(self._data_dir, command))
+        answer = self._append(self._command(verb, name, options or {}))
         if verb == "trigger":
             run_id = None if answer is None else run_id_text(answer[0], answer[1], self._log_id)
             return {"run_id": run_id}
@@ -73,7 +84,26 @@ class Files:
             return {"removed": True}
         return {"cancelled" if verb.startswith("cancel") else "changed": answer}
 
-    def _command(self, verb: str, name: str) -> c.Command:
+    def act_on(self, verb: str, match: str | None, options: dict[str, Any]) -> dict[str, Any]:
+        """See Source."""
+        timers = self._machine.state.timers.values()
+        commands = ((timer.name, timer.definition.terms.command) for timer in timers)
+        names = selected((candidate(*each) for each in commands), match)
+        return {"changed": self._append(_asked(verb, options).many(names))}
+
+    def backfill(self, name: str, options: dict[str, Any]) -> Backfill:
+        """See Source. It begins at the next start."""
+        timer = self._machine.timer(name)
+        asked = read_backfill(name, cast(BackfillOptions, options))
+        command = asked.command(timer.definition, wall_now().wall_us)
+        if asked.is_dry_run:
+            return previewed(self._machine.state, timer, command)
+        return begun(command, self._append(command))
+
+    def _append(self, command: c.Command) -> Any:
+        return asyncio.run(_append(self._data_dir, command))
+
+    def _command(self, verb: str, name: str, options: dict[str, Any]) -> c.Command:
         """Raises UnknownTimer before the lock is taken: a name is only looked up."""
         if verb == "cancel_run":
             run = run_id_number(name, self._log_id)
@@ -81,13 +111,23 @@ class Files:
                 raise UnknownTimer(f"there is no run {name!r}.")
             return c.CancelRun(run)
         self._machine.timer(name)
-        return COMMANDS[verb](name)
+        if verb in COMMANDS:
+            return COMMANDS[verb](name)
+        return _asked(verb, options).one(name)
 
     def _status(self, name: str) -> TimerStatus:
         state = self._machine.state
         timer = state.timers[name]
         fn_name = timer.definition.terms.fn_name or None
-        return timer_status(state, timer, wall_now(), self._log_id, is_live=False, fn_name=fn_name)
+        return timer_status(state, timer, wall_now(), self._log_id, capacity=None, fn_name=fn_name)
+
+
+def _asked(verb: str, options: dict[str, Any]) -> PauseAsked | ResumeAsked:
+    """The fields of the routes, as the verbs take them."""
+    if verb == "resume":
+        return read_resume(None, cast(ResumeOptions, options))
+    renamed = {"for_" if name == "for" else name: value for name, value in options.items()}
+    return read_pause(None, cast(PauseOptions, renamed), wall_now().wall_us)
 
 
 async def _append(data_dir: str, command: c.Command) -> Any:

@@ -6,31 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from kron.core.errors import ScheduleError, UnknownTimer
-
-from .screen import WIDE, Options, console, note, show, show_json
-from .source import Source, open_source
+from .backfill import backfill
+from .logs import logs
+from .naming import Name, answer_of, known, tell_effect, tell_origin
+from .pausing import pause, resume
+from .screen import WIDE, Options, console, show, show_json
+from .source import open_source
 
 app = typer.Typer(no_args_is_help=True, help="Timers: list, inspect, trigger, pause, ...")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The timer's name.")]
-FROM_FILES = "no runtime is alive; read from the files"
-AT_NEXT_START = "no runtime is alive; takes effect at the next start"
-
 DONE = {
     "trigger": "{name}: triggered, {run_id}",
-    "pause": "{name}: paused",
-    "resume": "{name}: resumed",
     "remove": "{name}: removed",
-    "cancel": "{name}: {cancelled} open run(s) stopped, or asked to stop",
+    "cancel": "{name}: {cancelled} open run(s) or backfill(s) stopped, or asked to stop",
     "cancel_run": "{name}: stopped, or asked to stop",
 }
 NOT_DONE = {
     "trigger": "{name}: skipped, a run is open (overlap=skip)",
-    "pause": "{name}: was paused already",
-    "resume": "{name}: was not paused",
     "remove": "{name}: removed",
-    "cancel": "{name}: no run is open",
+    "cancel": "{name}: no run is open, and no backfill goes on",
     "cancel_run": "{name}: is not open any more",
 }
 """What people read when the one value of the answer is empty, false or 0."""
@@ -50,7 +44,7 @@ def list_timers(ctx: typer.Context) -> None:
         from .tables import timer_table
 
         show(timer_table(timers, options.zone, is_wide=console().width >= WIDE))
-    _tell_origin(source)
+    tell_origin(source)
 
 
 @app.command()
@@ -58,14 +52,14 @@ def status(ctx: typer.Context, name: Name) -> None:
     """Everything about one timer."""
     options: Options = ctx.obj
     source = open_source(options.data_dir)
-    timer = _of(name, source.timer, _known(name))
+    timer = answer_of(name, source.timer, known(name))
     if options.is_json:
         show_json(timer)
     else:
         from .tables import timer_block
 
         show(timer_block(timer, options.zone))
-    _tell_origin(source)
+    tell_origin(source)
 
 
 @app.command()
@@ -77,7 +71,7 @@ def history(
     """What became of a timer's latest moments, newest first."""
     options: Options = ctx.obj
     source = open_source(options.data_dir)
-    rows = _of(name, source.history, _known(name), limit)
+    rows = answer_of(name, source.history, known(name), limit)
     if options.is_json:
         show_json(rows)
     elif not rows:
@@ -86,7 +80,7 @@ def history(
         from .tables import history_table
 
         show(history_table(rows, options.zone, is_wide=console().width >= WIDE))
-    _tell_origin(source)
+    tell_origin(source)
 
 
 @app.command()
@@ -108,38 +102,26 @@ def why(
     options: Options = ctx.obj
     asked = None if at is None else instant(at, options.zone)
     source = open_source(options.data_dir)
-    story = _of(name, source.why, _known(name), asked)
+    story = answer_of(name, source.why, known(name), asked)
     if options.is_json:
         show_json(story)
     else:
         from .tables import story_lines
 
         show(story_lines(story, options.zone))
-    _tell_origin(source)
+    tell_origin(source)
 
 
 @app.command()
 def trigger(ctx: typer.Context, name: Name) -> None:
     """Run a timer once now, besides its schedule."""
-    _act(ctx.obj, "trigger", _known(name))
-
-
-@app.command()
-def pause(ctx: typer.Context, name: Name) -> None:
-    """Let no moment of a timer run until it is resumed."""
-    _act(ctx.obj, "pause", _known(name))
-
-
-@app.command()
-def resume(ctx: typer.Context, name: Name) -> None:
-    """End a pause."""
-    _act(ctx.obj, "resume", _known(name))
+    _act(ctx.obj, "trigger", known(name))
 
 
 @app.command()
 def remove(ctx: typer.Context, name: Name) -> None:
     """Forget a timer."""
-    _act(ctx.obj, "remove", _known(name))
+    _act(ctx.obj, "remove", known(name))
 
 
 @app.command()
@@ -149,40 +131,21 @@ def cancel(
 ) -> None:
     """Stop one open run, or all open runs of a timer. The timer stays scheduled."""
     is_run = len(name) == 30 and name.startswith("run_")
-    _act(ctx.obj, "cancel_run" if is_run else "cancel", _known(name))
+    _act(ctx.obj, "cancel_run" if is_run else "cancel", known(name))
 
 
 def _act(options: Options, verb: str, name: str) -> None:
     source = open_source(options.data_dir)
-    answer: dict[str, Any] = _of(name, source.act, verb, name)
+    answer: dict[str, Any] = answer_of(name, source.act, verb, name)
     if options.is_json:
         show_json(answer)
     else:
         texts = DONE if all(answer.values()) else NOT_DONE
         print(texts[verb].format(name=name, **answer))
-    if not source.is_live:
-        note(AT_NEXT_START)
+    tell_effect(source)
 
 
-def _known(name: str) -> str:
-    """A name that no timer can have is not asked for."""
-    from kron.core.definition import check_name
-
-    try:
-        check_name(name)
-    except ScheduleError as exc:
-        raise UnknownTimer(f"timer {name!r} not found") from exc
-    return name
-
-
-def _of(name: str, ask: Any, *args: Any) -> Any:
-    try:
-        return ask(*args)
-    except UnknownTimer as exc:
-        kind = "run" if args[0] == "cancel_run" else "timer"
-        raise UnknownTimer(f"{kind} {name!r} not found") from exc
-
-
-def _tell_origin(source: Source) -> None:
-    if not source.is_live:
-        note(FROM_FILES)
+app.command()(pause)
+app.command()(resume)
+app.command()(backfill)
+app.command()(logs)

@@ -12,6 +12,7 @@ from kron import __version__
 from kron.core.errors import KronError
 
 from . import doctor, job, log, runtime
+from .metrics import metrics
 from .next import NextCommand, show_next
 from .screen import Options, fail
 
@@ -49,6 +50,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(log.app, name="log")
 app.add_typer(runtime.app, name="runtime")
 app.command("doctor")(doctor.doctor)
+app.command("metrics")(metrics)
 app.command("next", cls=NextCommand)(show_next)
 
 

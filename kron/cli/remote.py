@@ -10,6 +10,8 @@ from urllib.parse import quote
 import httpx2
 
 from kron.core.errors import KronError, ScheduleError, StorageError, UnknownTimer
+from kron.core.selection import Candidate, selected
+from kron.core.steering import Backfill
 from kron.core.views import HistoryRow, TimerStatus
 from kron.core.why import Why
 from kron.runtime.compaction import CompactReport
@@ -23,6 +25,8 @@ from .source import no_door
 
 ANSWER_SECONDS = 10.0
 COMPACT_SECONDS = 3600.0
+NAMES_AT_ONCE = 400
+"""So many of the longest names fit into one request."""
 _ERRORS: dict[int, type[KronError]] = {400: ScheduleError, 404: UnknownTimer}
 
 
@@ -54,18 +58,43 @@ class Remote:
         asked = "" if at is None else f"?at={quote(at, safe='')}"
         return cast(Why, self._call("GET", f"/v1/timers/{quote(name, safe='')}/why{asked}"))
 
-    def act(self, verb: str, name: str) -> dict[str, Any]:
+    def act(self, verb: str, name: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """See Source."""
         path = f"/v1/timers/{quote(name, safe='')}"
         if verb == "remove":
             return cast(dict[str, Any], self._call("DELETE", path))
         if verb == "cancel_run":
             path, verb = f"/v1/runs/{quote(name, safe='')}", "cancel"
-        return cast(dict[str, Any], self._call("POST", f"{path}/{verb}"))
+        return cast(dict[str, Any], self._call("POST", f"{path}/{verb}", options))
+
+    def act_on(self, verb: str, match: str | None, options: dict[str, Any]) -> dict[str, Any]:
+        """See Source. The pattern is searched for here, not in the runtime, whose loop a search
+        could hold up."""
+        if match is None:
+            answer = self._call("POST", f"/v1/{verb}", {**options, "all": True})
+            return cast(dict[str, Any], answer)
+        timers = self.timers()
+        names = selected(
+            (Candidate(each["id"], each["command"], each["command_hash"]) for each in timers), match
+        )
+        changed = 0
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            some = {**options, "names": names[start : start + NAMES_AT_ONCE]}
+            changed += self._call("POST", f"/v1/{verb}", some)["changed"]
+        return {"changed": changed}
+
+    def backfill(self, name: str, options: dict[str, Any]) -> Backfill:
+        """See Source."""
+        path = f"/v1/timers/{quote(name, safe='')}/backfill"
+        return cast(Backfill, self._call("POST", path, options))
 
     def runtime(self) -> RuntimeFacts:
         """See Live."""
         return cast(RuntimeFacts, self._call("GET", "/v1/runtime"))
+
+    def metrics(self) -> str:
+        """See Live."""
+        return self._ask("GET", "/metrics").text
 
     def shutdown(self, timeout: float) -> dict[str, Any]:
         """See Live."""
@@ -78,6 +107,10 @@ class Remote:
         return cast(CompactReport, patient._call("POST", "/v1/runtime/compact"))
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What a route answers."""
+        return self._ask(method, path, body).json()
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
         """One request. If the connection breaks it is sent once more: its id keeps it from having
         a second effect."""
         headers = {"authorization": f"Bearer {self._token}"}
@@ -92,7 +125,7 @@ class Remote:
             raise no_door(self._place, find_holder(self._place).pid) from exc
         if answer.is_error:
             raise _error(answer)
-        return answer.json()
+        return answer
 
     def _send(
         self, method: str, path: str, headers: dict[str, str], body: dict[str, Any] | None

@@ -12,6 +12,7 @@ from kron.server.holder import find_holder
 from kron.storage.datadir import DataDir
 
 if TYPE_CHECKING:
+    from kron.core.steering import Backfill
     from kron.core.views import HistoryRow, TimerStatus
     from kron.core.why import Why
     from kron.runtime.compaction import CompactReport
@@ -42,8 +43,15 @@ class Source(Protocol):
     def why(self, name: str, at: str | None) -> Why:
         """The story of a moment; `at` is an ISO instant with a zone, or None: now."""
 
-    def act(self, verb: str, name: str) -> dict[str, Any]:
-        """Carry out trigger, pause, resume, cancel, cancel_run or remove; returns when durable."""
+    def act(self, verb: str, name: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Carry out trigger, pause, resume, cancel, cancel_run or remove; returns when durable.
+        `options` are the fields of the route."""
+
+    def act_on(self, verb: str, match: str | None, options: dict[str, Any]) -> dict[str, Any]:
+        """Pause or resume the timers that match, or all of them."""
+
+    def backfill(self, name: str, options: dict[str, Any]) -> Backfill:
+        """Have a backfill begun; returns when that is durable. With `dry_run`, say what it is."""
 
 
 class Live(Source, Protocol):
@@ -51,6 +59,9 @@ class Live(Source, Protocol):
 
     def runtime(self) -> RuntimeFacts:
         """What the process says about itself."""
+
+    def metrics(self) -> str:
+        """Its figures as Prometheus text."""
 
     def shutdown(self, timeout: float) -> dict[str, Any]:
         """Ask it to stop; returns at once."""
@@ -73,11 +84,13 @@ def open_source(data_dir: str) -> Source:
     return Files(data_dir)
 
 
-def find_live(data_dir: str) -> Live | None:
-    """The runtime, or None if none is alive. Raises NoDoor if the lock is held for longer than a
+def find_live(data_dir: str, answer_s: float | None = None) -> Live | None:
+    """The runtime, or None if none is alive; it answers within `answer_s` from now on (default:
+    ten seconds a question) or NoDoor is raised. Raises NoDoor if the lock is held for longer than a
     door takes to open, StorageError if the directory or the socket cannot be used."""
     place = DataDir(data_dir, read_only=True)
-    deadline = time.monotonic() + DOOR_SECONDS
+    began_s = time.monotonic()
+    deadline = began_s + min(DOOR_SECONDS, answer_s or DOOR_SECONDS)
     while not is_door_open(place):
         is_held, pid = find_holder(place)
         if not is_held:
@@ -85,9 +98,11 @@ def find_live(data_dir: str) -> Live | None:
         if time.monotonic() > deadline:
             raise no_door(place, pid)
         time.sleep(_LOOK_SECONDS)
-    from .remote import Remote
+    from .remote import ANSWER_SECONDS, Remote
 
-    return Remote(place)
+    if answer_s is None:
+        return Remote(place, ANSWER_SECONDS)
+    return Remote(place, max(answer_s - (time.monotonic() - began_s), _LOOK_SECONDS))
 
 
 def is_door_open(place: DataDir) -> bool:
@@ -98,6 +113,8 @@ def is_door_open(place: DataDir) -> bool:
             with reachable(place.path_of("")) as path:
                 probe.connect(path)
         except (FileNotFoundError, NotADirectoryError, ConnectionError, TimeoutError):
+            return False
+        except BlockingIOError:  # so many wait already that no more may
             return False
         except OSError as exc:
             raise StorageError(f"{place.show(SOCKET_NAME)}: {exc.strerror}") from exc

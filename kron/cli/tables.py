@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from kron.core.model import DEFAULT_PRIORITY
 from kron.core.telling import retold
 from kron.core.views import HistoryRow, TimerStatus
 from kron.core.why import Why
@@ -56,8 +58,9 @@ def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
     rows: list[tuple[str, Text | None]] = [
         ("timer", _text(timer["id"], "bold")),
         ("state", _word(timer["state"])),
+        ("paused", _pause(timer, zone)),
         ("description", _text(timer["description"]) if timer["description"] else None),
-        ("function", _text(timer["fn_name"] or "-")),
+        *_target(timer),
         ("schedule", _text(_both(timer, zone))),
         ("invalid", _text(timer["invalid"], "red") if timer["invalid"] else None),
         ("timezone", _text(timer["timezone"])),
@@ -65,13 +68,15 @@ def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
         ("next run", _long_next(timer, now, zone)),
         ("overlap", _text(timer["overlap"])),
         ("missed", _missed_policy(timer)),
+        *_capacity(timer),
         ("attempts", _text(_attempts(timer))),
         ("last run", _ago(timer["last_run_at"], now, zone)),
         ("last status", _styled_status(last) if last else _text("-")),
         ("duration", _text(words.took(timer["last_duration_ms"]))),
         ("retries (7 d)", _text(f"{timer['retries_last_7d']:,}")),
         ("counts", _text(_counts(timer))),
-        ("open runs", _text("\n".join(timer["open_runs"]) or "none", is_lines=True)),
+        ("open runs", _text("\n".join(_open_runs(timer, zone)) or "none", is_lines=True)),
+        ("backfill", _backfill(timer, zone)),
         ("arguments", _json(_arguments(timer))),
         ("metadata", _json(timer["metadata"])),
         ("created", _ago(timer["created_at"], now, zone)),
@@ -116,7 +121,9 @@ def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
         ("started", _ago(facts["started_at"], now, zone)),
         ("timers", _text(f"{facts['timers']:,}")),
         ("open runs", _text(f"{facts['open_runs']:,}")),
+        ("capacity", _text(_room(facts))),
         ("records", _text(f"{facts['records']:,}")),
+        ("overdue", _overdue(facts)),
         ("failure", _text(failure, "red") if failure else None),
         ("log", _text(_log(facts, zone))),
         ("compaction", _text(problem, "red") if problem else None),
@@ -127,9 +134,31 @@ def runtime_block(facts: RuntimeFacts, zone: tzinfo | None) -> Table:
     return _block(rows)
 
 
+def _overdue(facts: RuntimeFacts) -> Text | None:
+    """Each with how late it is; in red what is beyond its grace."""
+    lines = [
+        Text(f"{words.clean(each['timer'])}  {words.took(each['seconds'] * 1000)} late", style)
+        for each in facts["overdue"]
+        for style in ["red" if each["beyond_grace"] else "yellow"]
+    ]
+    return Text("\n", overflow="fold").join(lines) if lines else None
+
+
+def _room(facts: RuntimeFacts) -> str:
+    """How much of it is in use, and who waits."""
+    limit, used = facts["max_concurrency"], facts["used_weight"]
+    text = f"{facts['running']:,} running, no limit"
+    if limit is not None:
+        text = f"{used:,} of {limit:,} in use ({used / limit:.0%}) by {facts['running']:,} running"
+    waits = [f"{count:,} for {what}" for what, count in facts["waiting"].items() if count]
+    return f"{text}; waiting: {', '.join(waits)}" if waits else text
+
+
 def _log(facts: RuntimeFacts, zone: tzinfo | None) -> str:
     """How long a start would read."""
     text = f"{facts['log_bytes']:,} bytes"
+    if facts["log_pending_s"] >= 1:
+        text = f"a write takes {facts['log_pending_s']:.0f} s so far; {text}"
     if facts["snapshot_record"] is None:
         return text
     at = facts["compacted_at"]
@@ -233,6 +262,63 @@ def _bound(at: str | None, zone: tzinfo | None) -> str | None:
     return None if at is None else words.moment(at, zone) + (" UTC" if zone is UTC else "")
 
 
+def _target(timer: TimerStatus) -> list[tuple[str, Text | None]]:
+    """What is called, or started."""
+    if timer["command"] is None:
+        executor = timer["executor"]
+        name = (timer["fn_name"] or "-") + (f"  (in a {executor})" if executor else "")
+        return [("function", _text(name))]
+    return [("command", _text(timer["command"])), ("hash", _text(timer["command_hash"] or "-"))]
+
+
+def _pause(timer: TimerStatus, zone: tzinfo | None) -> Text | None:
+    """Since when and until when, who wanted it, and why."""
+    paused = timer["paused"]
+    if paused is None:
+        return None
+    until = _bound(paused["until"], zone)
+    text = f"since {_bound(paused['since'], zone)}" + (f", until {until}" if until else "")
+    text += f", by {paused['who']}" if paused["who"] else ""
+    return _text(text + (f": {paused['reason']}" if paused["reason"] else ""))
+
+
+def _capacity(timer: TimerStatus) -> list[tuple[str, Text | None]]:
+    """What decides when a run may start, and how long it may take, where it is not the default."""
+    key, limit = timer["key"], timer["key_limit"]
+    if key == timer["command_hash"] and limit == 1:
+        key = None
+    values = [
+        ("key", f"{key}  (at most {limit} at once)" if key and limit > 1 else key),
+        ("weight", str(timer["weight"]) if timer["weight"] != 1 else None),
+        ("priority", str(timer["priority"]) if timer["priority"] != DEFAULT_PRIORITY else None),
+        ("timeout", timer["timeout"]),
+    ]
+    return [(label, _text(value)) for label, value in values if value is not None]
+
+
+def _open_runs(timer: TimerStatus, zone: tzinfo | None) -> Iterator[str]:
+    """Each with its state, and what it waits for."""
+    for run in timer["runs"]:
+        text = f"{run['run_id']}  {run['state']}"
+        waiting = run["waiting_for"] or ""
+        if waiting.startswith("retry"):
+            text += f", again at {_bound(run['retry_at'], zone)}"
+        elif waiting:
+            text += f", waits for {waiting}"
+        yield words.clean(text)
+
+
+def _backfill(timer: TimerStatus, zone: tzinfo | None) -> Text | None:
+    """The one that goes on, and how far it has come."""
+    goes_on = timer["backfill"]
+    if goes_on is None:
+        return None
+    since, until = _bound(goes_on["since"], zone), _bound(goes_on["until"], zone)
+    count = f"{goes_on['started']:,} of {goes_on['moments']:,} moments started"
+    queued = f"; {goes_on['queued']} more after it" if goes_on["queued"] else ""
+    return _text(f"{since} to {until}, {count}{queued}")
+
+
 def _missed_policy(timer: TimerStatus) -> Text | None:
     policy, grace = timer["missed_policy"], timer["grace"]
     if policy == "once" and grace is None:
@@ -267,7 +353,9 @@ def _json(value: Any) -> Text | None:
 def _detail(row: HistoryRow, zone: tzinfo | None, *, is_wide: bool) -> str:
     if row["status"] == "SKIPPED_OVERLAP":
         return "a run was open"
-    text, last_at = row["error"] or row["reason"] or "", row["last_scheduled_at"]
+    by = "" if row["cause"] == "schedule" else row["cause"]
+    text = ", ".join(filter(None, (by, row["error"] or row["reason"])))
+    last_at = row["last_scheduled_at"]
     if row["count"] == 1 or last_at is None:
         return text
     if is_wide:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kron.core.codec import decode
 from kron.core.errors import StorageError
-from kron.core.events import POSITIONS, TAGS, Event, Unknown
+from kron.core.events import POSITIONS, TAGS, UNSAID, Event, Unknown
 from kron.core.ids import run_id_text
 from kron.core.instants import text
 from kron.core.model import Definition
@@ -30,13 +30,14 @@ LOOKS = 20
 """How often a file that is not there is looked for: two seconds."""
 FINAL = {"RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED"}
 RUN_FIELDS = {"run", "by_run"}
+LENGTHS = {"took_us", "delta_us", "jitter_us"}
 RUNS_KNOWN = 10_000
 """Of how many runs the nominal moment is kept; that of an older one is read again."""
-_ORDER = {"reason": 0, "error": 0, "run": 2, "by_run": 2}
-"""Why it happened stands in front, where a narrow terminal does not cut it off; 1 = the rest."""
+_ORDER = {"reason": 0, "error": 0, "cause": 1, "run": 3, "by_run": 3}
+"""Why it happened stands in front, where a narrow terminal does not cut it off; 2 = the rest."""
 _HEAD = {"record", "time", "event", "timer"}
-_PLAIN = {("attempt", 1), ("cause", "schedule")}
-_LATER = {"started", "anchor", "boot"}
+_PLAIN = {("attempt", 1), ("cause", "schedule"), ("concurrency", 1)}
+_LATER = {"started", "anchor", "boot", "is_elapsed"}
 """Fields that people do not miss in a line: --json has them."""
 
 
@@ -54,11 +55,10 @@ class Entry(NamedTuple):
         line = Text(moment_ms(fields["time"], zone)[11:], "dim")
         line.append(f"  {fields['event']:<19}", "bold")
         line.append("  " + clean(fields.get("timer", "")))
-        for key, value in sorted(fields.items(), key=lambda pair: _ORDER.get(pair[0], 1)):
+        for key, value in sorted(fields.items(), key=lambda pair: _ORDER.get(pair[0], 2)):
             if self._is_telling(key, value):
-                line.append(f"  {key.removesuffix('_ms')}=", "dim").append(
-                    _word(key, value, at, zone)
-                )
+                name = key.removesuffix("_ms").removeprefix("is_")
+                line.append(f"  {name}=", "dim").append(_word(key, value, at, zone))
         return line
 
     def day(self, zone: tzinfo | None) -> str:
@@ -135,6 +135,8 @@ class LogTail:
         tag = TAGS[type(event)]
         if tag == "RUN_DUE":
             values = {**values, "run": id_}
+        if values.get("next_us") == UNSAID:
+            del values["next_us"]
         self._remember(tag, values)
         head = {
             "record": record,
@@ -152,8 +154,8 @@ class LogTail:
         if isinstance(value, Definition):
             return "definition", {"schedule": schedule_text(value), **value.to_json()}
         if name in RUN_FIELDS:
-            return name, value and self._run_id(value)
-        if name in ("took_us", "delta_us"):
+            return name, self._run_id(value) if value else None
+        if name in LENGTHS:
             return name[:-3] + "_ms", value / 1000
         if name.endswith("_us"):
             return name[:-3], text(value)
@@ -177,6 +179,8 @@ class LogTail:
 
 
 def _word(key: str, value: Any, now: datetime, zone: tzinfo | None) -> str:
+    if value is True:
+        return "yes"
     if isinstance(value, dict):
         return f"{value.get('schedule', '...')!s}"
     if key.endswith("_ms"):

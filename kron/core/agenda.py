@@ -9,31 +9,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
+from .capacity import Capacity
+from .catch_up import SKIP_GRACE_US
 from .deadlines import Deadlines
-from .model import ONE_SHOT_KINDS, Overlap, RunState
+from .model import ONE_SHOT_KINDS, Cause, Missed, Overlap, RunState
 from .state import State
 from .things import Run, Thing, Timer
 from .timing import PAST_GRACE_US, is_invalid, look_us
 
+LOOK_AGAIN_US = 1_000
+"""What is not there yet is looked at again no sooner: the clock may stand still."""
+CHANCE_US = 1_000_000
+"""Who is too late already when it lines up waits at least so long: there may be room."""
 KEEP_FINISHED_US = 30 * 86_400_000_000
 """A finished one-shot is shown for so long, then it is let go."""
 FINISHED_KEPT = 100_000
 """The oldest of more finished one-shots than this are let go before."""
 
 _ALLOW, _DELAY = Overlap.ALLOW, Overlap.DELAY
-_DUE, _RETRYING = RunState.DUE, RunState.RETRYING
+_DUE, _RETRYING, _RUNNING = RunState.DUE, RunState.RETRYING, RunState.RUNNING
 
 
 class Agenda:
     """Deadlines in steady time; `now_us` is what they are compared with."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, capacity: Capacity) -> None:
         self.deadlines = Deadlines()
         self.keep_finished_us = KEEP_FINISHED_US
         self.now_us = 0
         self._state = state
+        self._capacity = capacity
         self._finished: dict[int, tuple[int, Timer]] = {}
-        self._ends: list[tuple[int, int]] = []  # a heap that forgets lazily
+        self._ends: list[tuple[int, int]] = []  # two heaps that forget lazily
+        self.timeouts: list[tuple[int, int, int]] = []
+        self._popped: list[tuple[int, int, int]] = []
 
     # -- what comes next ---------------------------------------------------------------------
 
@@ -88,8 +97,10 @@ class Agenda:
     def arm_timer(self, timer: Timer) -> None:
         """The timer without its runs: enough where those that are open are under way."""
         deadline_us = timer.next_us
-        if deadline_us is not None:
-            deadline_us = self._of_timer(timer, deadline_us)
+        if timer.paused is not None or timer.past.backfills:
+            deadline_us = self._of_several(timer)
+        elif deadline_us is not None:
+            deadline_us = self._of_moment(timer, deadline_us)
         if deadline_us != timer.deadline_us:
             self.deadlines.arm(timer, deadline_us)
         if timer.definition.kind in ONE_SHOT_KINDS or timer.id in self._finished:
@@ -104,23 +115,119 @@ class Agenda:
 
     def _of_run(self, run: Run) -> int | None:
         """A run waits for its callable, its time, and (not under `allow`) the runs before it."""
-        timer, state = run.timer, run.state
-        if state is _DUE:
-            # Not later than now, also after the wall clock went back.
-            deadline_us: int | None = min(run.due_us - self._state.shift_us, self.now_us)
-        elif state is _RETRYING:
-            deadline_us = run.retry_us
-        else:
+        state = run.state
+        if state is not _DUE and state is not _RETRYING:
             return None
-        is_first = timer.definition.terms.overlap is _ALLOW or timer.open[:1] == (run.id,)
-        if timer.bound_us is None or not is_first or run.id not in self._state.runs:
-            return None
-        return deadline_us
+        if self._capacity.is_waiting(run):
+            end_us = self.grace_end_us(run)
+            soon_us = self._capacity.waits_since(run) + CHANCE_US
+            return None if end_us is None else max(end_us - self._state.shift_us, soon_us)
+        return self.ready_us(run) if self.is_ready(run) else None
 
-    def _of_timer(self, timer: Timer, next_us: int) -> int | None:
-        if timer.bound_us is None or timer.paused_us is not None:
+    def ready_us(self, run: Run) -> int:
+        """Since when a waiting run is ready to start: not later than now, also after the wall clock
+        went back."""
+        if run.retry_us is not None:
+            return run.retry_us
+        return min(run.due_us - self._state.shift_us, self.now_us)
+
+    def grace_end_us(self, run: Run) -> int | None:
+        """Until when (wall time) a run may wait for room; None: for ever. A run that was asked for
+        by hand, or has been tried before, has no grace."""
+        terms = run.timer.definition.terms
+        grace_us = SKIP_GRACE_US if terms.missed is Missed.SKIP else None
+        grace_us = grace_us if terms.grace_us is None else terms.grace_us
+        is_first = run.state is _DUE and run.cause == Cause.SCHEDULE
+        return run.scheduled_us + grace_us if is_first and grace_us is not None else None
+
+    # -- attempts that are under way have their own, also while the process drains -------------
+
+    def watch(self, run: Run) -> None:
+        """An attempt has started: stop it when its time is up."""
+        timeout_us = run.timer.definition.terms.timeout_us
+        if timeout_us is not None:
+            run.until_us = run.began_us + timeout_us
+            heappush(self.timeouts, (run.until_us, run.id, run.attempt))
+
+    def pop_timeout(self) -> Run | None:
+        """An attempt whose time is up by now."""
+        if self.timeouts and (end_us := self.next_timeout()) is not None and end_us <= self.now_us:
+            self._popped.append(heappop(self.timeouts))
+            return self._state.runs[self._popped[-1][1]]
+        return None
+
+    def next_timeout(self) -> int | None:
+        """When the time of the next one is up."""
+        while self.timeouts:
+            end_us, id_, attempt = self.timeouts[0]
+            run = self._state.runs.get(id_)
+            if run is not None and run.state is _RUNNING and run.attempt == attempt:
+                return end_us
+            self._popped.append(heappop(self.timeouts))
+        return None
+
+    def confirm(self) -> None:
+        """What has been decided since the last one is durable."""
+        if self._popped:
+            self._popped = []
+
+    def undo(self) -> None:
+        """Watch again what was watched at the last `confirm`."""
+        for each in self._popped:
+            heappush(self.timeouts, each)
+        self._popped = []
+
+    # -- a timer ------------------------------------------------------------------------------
+
+    def is_ready(self, run: Run) -> bool:
+        """True if nothing of its own timer keeps a waiting run from starting when it is time."""
+        timer = run.timer
+        is_allowed = timer.definition.terms.overlap is _ALLOW
+        if timer.lingers and (not is_allowed or run.id in timer.lingers):
+            return False
+        is_first = is_allowed or timer.open[:1] == (run.id,)
+        return timer.bound_us is not None and is_first and run.id in self._state.runs
+
+    def _of_several(self, timer: Timer) -> int | None:
+        """The end of a pause, the next moment, the next of a backfill: the first of them."""
+        if self._state.timers.get(timer.name) is not timer:
             return None
-        if timer.open and timer.definition.terms.overlap is _DELAY:
+        is_here = timer.bound_us is not None
+        end_us = self.pause_end_us(timer) if is_here else None  # no sooner than its callable is
+        waits = (end_us, self.moment_us(timer), self.backfill_us(timer))
+        return min((each for each in waits if each is not None), default=None)
+
+    def moment_us(self, timer: Timer) -> int | None:
+        """When the timer's next moment is due."""
+        return None if timer.next_us is None else self._of_moment(timer, timer.next_us)
+
+    def pause_end_us(self, timer: Timer) -> int | None:
+        """When the timer's pause ends by itself."""
+        pause = timer.paused
+        if pause is None or pause.until_us is None:
+            return None
+        return pause.until_us - (0 if pause.is_elapsed else self._state.shift_us)
+
+    def backfill_us(self, timer: Timer) -> int | None:
+        """When there is something to do about the timer's first backfill: at once, or nothing."""
+        if not timer.past.backfills or timer.bound_us is None or timer.paused is not None:
+            return None
+        if is_invalid(self._state, timer.definition):
+            return None
+        backfill = timer.past.backfills[0]
+        at_once = backfill.concurrency if timer.definition.terms.overlap is _ALLOW else 1
+        is_open = len(timer.open) - len(self._state.regular(timer))
+        has_room = is_open < at_once if backfill.next_us is not None else not is_open
+        return 0 if has_room else None
+
+    def _is_behind(self, timer: Timer) -> bool:
+        """True while a run of the timer (not of a backfill) is open, or nothing could stop it."""
+        return bool(timer.lingers) or (bool(timer.open) and bool(self._state.regular(timer)))
+
+    def _of_moment(self, timer: Timer, next_us: int) -> int | None:
+        if timer.bound_us is None or timer.paused is not None:
+            return None
+        if timer.definition.terms.overlap is _DELAY and self._is_behind(timer):
             return None
         if self._state.timers.get(timer.name) is not timer:
             return None

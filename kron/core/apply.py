@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
-from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark
+from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark, Reason
+from .past import begun_anew, end_stretch, gone_on, take_back
 from .state import LIVES, State
-from .things import OUTCOMES, Life, Run, Tally, Timer
+from .things import OUTCOMES, Backfill, Life, Pause, Run, Tally, Timer
 from .tombstones import tombstone_of
 
 DAY_US = 86_400_000_000
+_LEFT_OUT = (Reason.EXCLUDED, Reason.BOUNDS)
 
 
 def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
@@ -29,6 +31,9 @@ def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
 def _timer_updated(state: State, id_: int, event: ev.TimerUpdated) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
+    if not timer.definition.has_same_moments(event.definition):
+        end_stretch(timer, state.to_own(timer, event.at_us))
+        timer.past = begun_anew(timer)
     timer.definition = event.definition
     if timer.mark is Mark.CANCELLED:
         timer.mark = Mark.NONE
@@ -56,14 +61,18 @@ def _timer_removed(state: State, id_: int, event: ev.TimerRemoved) -> None:
 def _timer_paused(state: State, id_: int, event: ev.TimerPaused) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
-    timer.paused_us = event.at_us
+    until_us = event.until_us
+    if until_us is not None and event.is_elapsed:
+        until_us -= state.shift_us
+    since_us = event.at_us if timer.paused is None else timer.paused.since_us
+    timer.paused = Pause(since_us, until_us, event.is_elapsed, event.reason, event.who)
     state.remember(event.cmd, "paused", id_)
 
 
 def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
-    timer.paused_us = None
+    timer.paused = None
     timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
     state.remember(event.cmd, "resumed", id_)
 
@@ -71,6 +80,7 @@ def _timer_resumed(state: State, id_: int, event: ev.TimerResumed) -> None:
 def _timer_moved(state: State, id_: int, event: ev.TimerMoved) -> None:
     timer = state.timers[event.timer]
     state.touch(timer)
+    end_stretch(timer, state.to_own(timer, event.at_us))
     timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
 
 
@@ -84,14 +94,37 @@ def _run_due(state: State, id_: int, event: ev.RunDue) -> None:
     timer.open = (*timer.open, id_)
     if event.cause == "schedule":
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+        if timer.ran_us is None:
+            timer.ran_us = state.to_own(timer, event.scheduled_us)
+    elif event.cause == "backfill":
+        next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+        timer.past = gone_on(timer.past, state.to_own(timer, event.scheduled_us), next_us)
     if event.cmd:
         state.remember(event.cmd, "due", id_, event.scheduled_us)
+
+
+def _backfill_started(state: State, id_: int, event: ev.BackfillStarted) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    own = [event.since_us, event.until_us, event.next_us]
+    since_us, until_us, next_us = [us if us is None else state.to_own(timer, us) for us in own]
+    values = (event.moments, 0, event.concurrency, event.is_forced)
+    backfill = Backfill(since_us or 0, until_us or 0, next_us, *values)
+    timer.past = timer.past._replace(backfills=(*timer.past.backfills, backfill))
+    state.remember(event.cmd, "backfill", id_, event.moments + (event.done << 32))
+
+
+def _backfill_ended(state: State, id_: int, event: ev.BackfillEnded) -> None:
+    timer = state.timers[event.timer]
+    state.touch(timer)
+    timer.past = timer.past._replace(backfills=timer.past.backfills[1:])
 
 
 def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:
     run = state.move(event.run, event)
     run.attempt = event.attempt
     run.started_us = event.at_us
+    run.began_us = event.at_us - state.shift_us
     run.retry_us = None
     timer = run.timer
     if timer.mark is not Mark.NONE and timer.mark is not Mark.REMOVED:
@@ -147,7 +180,10 @@ def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
 
 
 def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
-    timer = state.move(event.run, event).timer
+    run = state.move(event.run, event)
+    timer = run.timer
+    if run.started_us is None:
+        take_back(timer, run, state.to_own(timer, run.scheduled_us))
     if timer.definition.kind in ONE_SHOT_KINDS:
         _mark(timer, Mark.CANCELLED)
     took_us = event.at_us - event.started_us if event.started_us is not None else None
@@ -162,14 +198,22 @@ def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:
     state.touch(timer)
     _note(timer, "k", "SKIPPED_OVERLAP", skipped=timer.tally.skipped + 1)
     if event.cause == "schedule":
+        end_stretch(timer, state.to_own(timer, event.scheduled_us))
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
     state.ring.append((id_, event))
     state.remember(event.cmd, "skipped", id_)
 
 
 def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
-    timer = state.timers[event.timer]
-    state.touch(timer)
+    if event.run:
+        run = state.move(event.run, event)
+        timer = run.timer
+        take_back(timer, run, state.to_own(timer, run.scheduled_us))
+    else:
+        timer = state.timers[event.timer]
+        state.touch(timer)
+        if event.reason not in _LEFT_OUT:
+            end_stretch(timer, state.to_own(timer, event.first_us))
     is_end = timer.definition.kind in ONE_SHOT_KINDS
     status = f"MISSED: {event.reason}" if is_end else timer.tally.last_status
     _note(timer, "m", status, missed=timer.tally.missed + event.moments)
@@ -253,6 +297,8 @@ APPLY: dict[type[ev.Event], Callable[[State, int, Any], None]] = {
     ev.RunSkippedOverlap: _run_skipped,
     ev.RunMissed: _run_missed,
     ev.RunStopping: _run_stopping,
+    ev.BackfillStarted: _backfill_started,
+    ev.BackfillEnded: _backfill_ended,
     ev.SchedulerStarted: _scheduler_started,
     ev.SchedulerStopped: _scheduler_stopped,
     ev.ClockStep: _clock_step,

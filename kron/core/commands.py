@@ -15,7 +15,8 @@ from .model import Definition, Stop
 class Schedule(NamedTuple):
     """Create or update a timer. `called_us` is the wall clock when the caller asked.
 
-    Answers "created", "updated" or "unchanged".
+    `is_threaded` says that its runs need one of the worker threads, of which there are only so
+    many. Answers "created", "updated" or "unchanged".
     """
 
     name: str
@@ -23,6 +24,7 @@ class Schedule(NamedTuple):
     called_us: int
     size_bytes: int
     cmd_id: str = ""
+    is_threaded: bool = False
 
 
 class Remove(NamedTuple):
@@ -33,9 +35,26 @@ class Remove(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Answers True, or False if the timer was paused already."""
+    """Pause a timer until it is resumed, for `for_us` of elapsed time, or until the instant
+    `until_us` of the wall clock. `reason` and `who` are for people. Answers True, or False if the
+    timer was paused already: then it stays paused as it was."""
 
     name: str
+    for_us: int | None = None
+    until_us: int | None = None
+    reason: str = ""
+    who: str = ""
+    cmd_id: str = ""
+
+
+class PauseMany(NamedTuple):
+    """As `Pause`, for each of them that there is. Answers how many were not paused before."""
+
+    names: tuple[str, ...]
+    for_us: int | None = None
+    until_us: int | None = None
+    reason: str = ""
+    who: str = ""
     cmd_id: str = ""
 
 
@@ -43,6 +62,15 @@ class Resume(NamedTuple):
     """Answers True, or False if the timer was not paused."""
 
     name: str
+    who: str = ""
+    cmd_id: str = ""
+
+
+class ResumeMany(NamedTuple):
+    """As `Resume`, for each of them that there is. Answers how many were paused."""
+
+    names: tuple[str, ...]
+    who: str = ""
     cmd_id: str = ""
 
 
@@ -53,8 +81,21 @@ class Trigger(NamedTuple):
     cmd_id: str = ""
 
 
+class Backfill(NamedTuple):
+    """Run every moment of a recurring timer in `since_us <= t < until_us` (wall time) that has not
+    had a run, in order of time, at most `concurrency` at once; with `is_forced` also those that
+    had. Answers (moments to run, moments that had a run)."""
+
+    name: str
+    since_us: int
+    until_us: int
+    is_forced: bool = False
+    concurrency: int = 1
+    cmd_id: str = ""
+
+
 class Cancel(NamedTuple):
-    """Stop every open run of a timer. Answers how many."""
+    """Stop every open run of a timer, and its backfills. Answers how many runs and backfills."""
 
     name: str
     cmd_id: str = ""
@@ -84,16 +125,28 @@ class FinishRun(NamedTuple):
     outcome: Outcome
     took_us: int
     error: str = ""
+    exit_code: int | None = None
+    cmd_id: str = ""
+
+
+class Linger(NamedTuple):
+    """Of an attempt that was asked to stop: nothing can stop it (it is in a thread). If its time
+    is up it has failed; its place stays taken until its FinishRun comes."""
+
+    run: int
+    attempt: int
     cmd_id: str = ""
 
 
 class Start(NamedTuple):
-    """This process now carries the schedule out."""
+    """This process now carries the schedule out; the weights of what it runs at once sum up to at
+    most `max_concurrency` (None: no limit)."""
 
     boot: str
     pid: int
     version: str
     torn: tuple[str, int, int, str] | None = None
+    max_concurrency: int | None = None
     cmd_id: str = ""
 
 
@@ -142,11 +195,15 @@ Command: TypeAlias = (
     Schedule
     | Remove
     | Pause
+    | PauseMany
     | Resume
+    | ResumeMany
+    | Backfill
     | Trigger
     | Cancel
     | CancelRun
     | FinishRun
+    | Linger
     | Start
     | Recompute
     | Interrupt

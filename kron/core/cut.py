@@ -19,7 +19,21 @@ from .errors import LogCorrupt, LogTooNew
 from .events import POSITIONS
 from .model import Definition, Mark, RunState
 from .state import State
-from .things import NO_RUNS, Image, Life, Run, Tally, Thing, Timer, image_of
+from .things import (
+    NO_PAST,
+    NO_RUNS,
+    Backfill,
+    Former,
+    Image,
+    Life,
+    Past,
+    Pause,
+    Run,
+    Tally,
+    Thing,
+    Timer,
+    image_of,
+)
 
 FORMAT = 1
 SLICE = 250
@@ -28,6 +42,7 @@ PART_BYTES = 128_000
 """A part that is longer ends; the longest thing (256 KiB, an error) makes it half a megabyte."""
 _HEAD = ("index", "shift_us", "era_us", "high_us", "seen_us", "last_us", "log_time_us")
 
+_TALLY_END = 8 + len(Tally._fields)
 _MARKS = {mark.value: mark for mark in Mark}
 
 T = TypeVar("T")
@@ -153,8 +168,11 @@ def _checked(name: str, head: dict[str, Any]) -> dict[str, Any]:
 
 def _timer_row(timer: Timer, image: Image) -> list[Any]:
     """Without its open runs: they follow from the runs."""
-    definition, anchor_us, next_us, paused_us, mark, tally, _ = image
-    row = [timer.id, timer.name, definition, timer.created_us, anchor_us, next_us, paused_us, mark]
+    definition, anchor_us, next_us, paused, mark, tally, ran_us, past, _ = image
+    pause = None if paused is None else [*paused]
+    row = [timer.id, timer.name, definition, timer.created_us, anchor_us, next_us, pause, mark]
+    if ran_us is not None or past is not NO_PAST:
+        return [*row, *tally, ran_us, past.ranges, *map(_lists, past[1:])]
     return row if tally is NO_RUNS else [*row, *tally]
 
 
@@ -181,21 +199,43 @@ def _enter_timer(timers: dict[str, Timer], removed: dict[int, Timer], row: list[
         timer.created_us,
         timer.anchor_us,
         timer.next_us,
-        timer.paused_us,
+        paused,
         mark,
     ) = row[:8]
+    timer.paused = _pause(paused)
     if timer.anchor_us == timer.created_us:  # one number for both, as `apply` has it
         timer.anchor_us = timer.created_us
     timer.definition = Definition.from_json(definition)
     timer.mark = _MARKS[mark]
-    timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:])
-    timer.open = ()
+    timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:_TALLY_END])
+    timer.ran_us, timer.past = None, NO_PAST
+    if len(row) > _TALLY_END:
+        timer.ran_us, timer.past = row[_TALLY_END], _past(*row[_TALLY_END + 1 :])
+    timer.open = timer.lingers = ()
     timer.bound_us = timer.deadline_us = timer.target = None
-    timer.stamp = 0
+    timer.stamp, timer.is_threaded = 0, False
     if mark == Mark.REMOVED:
         removed[timer.id] = timer
     else:
         timers[timer.name] = timer
+
+
+def _lists(values: tuple[Any, ...]) -> list[list[Any]]:
+    return [[*value] for value in values]
+
+
+def _pause(row: int | list[Any] | None) -> Pause | None:
+    """An older snapshot has only since when."""
+    if isinstance(row, int):
+        return Pause(row)
+    return None if row is None else Pause(*row)
+
+
+def _past(ranges: list[int], former: list[Any], backfills: list[Any]) -> Past:
+    if not (ranges or former or backfills):
+        return NO_PAST
+    was = (Former(Definition.from_json(row[0]), row[1], tuple(row[2])) for row in former)
+    return Past(tuple(ranges), tuple(was), tuple(Backfill(*row) for row in backfills))
 
 
 def _tally(row: list[Any]) -> Tally:
@@ -213,7 +253,7 @@ def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
         setattr(run, field, value)
     run.state = RunState(run.state)
     run.deadline_us = None
-    run.stamp = 0
+    run.stamp = run.began_us = run.until_us = 0
     timer.open = (*timer.open, id_)
     state.runs[id_] = run
 

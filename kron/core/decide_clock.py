@@ -23,7 +23,8 @@ from .things import Timer
 from .timing import UNKNOWN_AFTER_US, course_of, moments_of
 
 if TYPE_CHECKING:
-    from .machine import Decision, Machine
+    from .decide import Decision
+    from .machine import Machine
 
 STEP_US = 100_000
 """Wall and elapsed time may differ by this much before it counts as a clock step."""

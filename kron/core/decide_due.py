@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .catch_up import Plan, catch_up
+from .conflict import in_the_way, stop_for_restart
 from .events import UNSAID, Event, RunDue, RunMissed, RunSkippedOverlap, RunStarted
 from .model import Cause, Missed, Overlap, Reason
 from .moments import OneMoment
@@ -43,13 +44,15 @@ def _run(
     scheduled_us = state.to_wall(timer, moment)
     if next_us is not None:
         next_us = state.to_wall(timer, next_us)
-    if timer.open and timer.definition.terms.overlap is _SKIP:
-        return [RunSkippedOverlap(name, scheduled_us, at_us, next_us, timer.open[0])]
-    run = machine.next_id(offset)
-    return [
-        RunDue(name, scheduled_us, at_us, next_us, _SCHEDULE, missed),
-        RunStarted(name, run, 1, at_us),
-    ]
+    overlap, capacity = timer.definition.terms.overlap, machine.capacity
+    if overlap is _SKIP and (by_run := in_the_way(machine, timer)) is not None:
+        return [RunSkippedOverlap(name, scheduled_us, at_us, next_us, by_run)]
+    due = RunDue(name, scheduled_us, at_us, next_us, _SCHEDULE, missed)
+    is_behind = (timer.open or timer.lingers) and overlap is not _ALLOW
+    is_counted = capacity.is_used or timer.is_threaded
+    if is_behind or (is_counted and not capacity.starts_at_once(timer)):
+        return [*stop_for_restart(machine, timer), due]
+    return [due, RunStarted(name, machine.next_id(offset), 1, at_us)]
 
 
 # -- more than one moment, or one that is late, or rules for it -----------------------------------
@@ -84,12 +87,13 @@ def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
         )
         missed = _stands_for(timer, ranges)
         mine = _run(machine, timer, run, next_us, len(events), missed)
-        if isinstance(mine[0], RunDue):
-            mine[0] = _with_delay(machine, timer, mine[0], run)
-            is_behind = any(isinstance(each, RunDue) for each in events)
-            if is_behind and overlap is not _ALLOW:
-                mine = mine[:1]
-        events += mine
+        is_behind = any(isinstance(each, RunDue) for each in events)
+        if is_behind and (overlap is not _ALLOW or timer.is_threaded):
+            mine = [each for each in mine if isinstance(each, RunDue | RunSkippedOverlap)]
+        events += [
+            _with_delay(machine, timer, each, run) if isinstance(each, RunDue) else each
+            for each in mine
+        ]
     return events
 
 

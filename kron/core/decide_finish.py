@@ -5,8 +5,20 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from .commands import AbandonRuns, Cancel, CancelRun, FinishRun, Interrupt, Outcome, StopRuns
+from .commands import (
+    AbandonRuns,
+    Cancel,
+    CancelRun,
+    FinishRun,
+    Interrupt,
+    Linger,
+    Outcome,
+    StopRuns,
+)
+from .duration import format_duration
 from .events import (
+    UNSAID,
+    BackfillEnded,
     Event,
     RunCancelled,
     RunDead,
@@ -27,25 +39,74 @@ from .timing import (
 )
 
 if TYPE_CHECKING:
-    from .machine import Decision, Machine
+    from .decide import Decision
+    from .machine import Machine
 
 HOUR_US = 3_600_000_000
 _DELAY, _EVERY = Overlap.DELAY, Kind.EVERY
-_SUCCEEDED = Outcome.SUCCEEDED
+_SUCCEEDED, _TIMEOUT = Outcome.SUCCEEDED, Stop.TIMEOUT
+_SCHEDULE, _BACKFILL = Cause.SCHEDULE, Cause.BACKFILL
 
 
 def decide_finish(machine: Machine, command: FinishRun) -> Decision:
     """An executor's word about an attempt; anything but the current attempt has no effect."""
     run = machine.state.runs.get(command.run)
     if run is None or run.attempt != command.attempt or not run.is_under_way:
-        return [], False, ()
-    if command.outcome is _SUCCEEDED:
+        return _let_in(machine, command), False, ()
+    is_in_time = run.stop_reason != _TIMEOUT or _was_in_time(run, command)
+    if command.outcome is _SUCCEEDED and is_in_time:
         return _succeeded(machine, run, command.took_us), True, ()
-    if run.state is RunState.STOPPING:
+    if run.state is RunState.STOPPING and not (is_in_time and run.stop_reason == _TIMEOUT):
         is_word = command.outcome is Outcome.FAILED
         return _stopped(machine, run, command.took_us, command.error if is_word else ""), True, ()
     error = command.error or "CancelledError: the callback was cancelled by somebody else"
-    return _failed(machine, run, command.took_us, error), True, ()
+    failed = _failed(machine, run, command.took_us, error, exit_code=command.exit_code)
+    return failed, True, ()
+
+
+def _was_in_time(run: Run, command: FinishRun) -> bool:
+    """True if an attempt was over by itself when its time was up: a command has ended, say, and
+    somebody it has started still prints."""
+    is_own = command.outcome is not Outcome.CANCELLED
+    return is_own and run.began_us + command.took_us < run.until_us
+
+
+def decide_linger(machine: Machine, command: Linger) -> Decision:
+    """An attempt whose time is up cannot be stopped: it has failed now, and keeps its place."""
+    run = machine.state.runs.get(command.run)
+    if run is None or run.attempt != command.attempt or run.state is not RunState.STOPPING:
+        return [], False, ()
+    if run.stop_reason != Stop.TIMEOUT:
+        return [], False, ()
+    return _stopped(machine, run, machine.took_us(run)), True, ()
+
+
+def _let_in(machine: Machine, command: FinishRun) -> list[RunMissed]:
+    """An attempt that had failed long ago has ended at last: what `delay` held back meanwhile."""
+    timer = machine.lingering.get((command.run, command.attempt))
+    if timer is None or timer.is_removed or timer.next_us is None or timer.definition.is_single:
+        return []
+    if timer.definition.terms.overlap is not _DELAY or machine.state.regular(timer):
+        return []
+    first = timer.next_us
+    if is_invalid(machine.state, timer.definition) or has_been_away(machine, timer, first):
+        return []
+    passed, following = passed_until_now(machine, timer, first, Reason.DELAYED)
+    next_us = None if following is None else machine.state.to_wall(timer, following)
+    return [*passed[:-1], *(each._replace(next_us=next_us) for each in passed[-1:])]
+
+
+def decide_timeout(machine: Machine, run: Run) -> list[Event]:
+    """The time of an attempt is up."""
+    return [RunStopping(run.timer.name, run.id, machine.now.wall_us, Stop.TIMEOUT)]
+
+
+def decide_no_room(machine: Machine, run: Run) -> list[Event]:
+    """The grace of a run has gone by while it waited for room."""
+    missed, next_us = _close(machine, run)
+    moment_us, says = run.scheduled_us, UNSAID if next_us is None else next_us
+    values = (moment_us, moment_us, 1, Reason.CAPACITY.value, machine.now.wall_us, says, run.id)
+    return [RunMissed(run.timer.name, *values), *missed]
 
 
 def decide_interrupt(machine: Machine, command: Interrupt) -> Decision:
@@ -61,10 +122,12 @@ def decide_interrupt(machine: Machine, command: Interrupt) -> Decision:
 
 
 def decide_cancel(machine: Machine, command: Cancel) -> Decision:
-    """Stop all open runs of a timer."""
+    """Stop all open runs of a timer, and what it is backfilled with."""
     timer = machine.timer(command.name)
     follow = tuple(CancelRun(run, Stop.CANCEL, command.cmd_id) for run in timer.open)
-    return [], len(follow), follow
+    at_us = machine.now.wall_us
+    ended = [BackfillEnded(timer.name, at_us, "cancelled") for _ in timer.past.backfills]
+    return ended, len(follow) + len(ended), follow
 
 
 def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
@@ -72,13 +135,19 @@ def decide_cancel_run(machine: Machine, command: CancelRun) -> Decision:
     run = machine.state.runs.get(command.run)
     if run is None:
         return [], 0, ()
+    return stop_run(machine, run, command.reason, command.cmd_id), 1, ()
+
+
+def stop_run(machine: Machine, run: Run, reason: Stop, cmd: str = "") -> list[Event]:
+    """An open run is to end for good (or, for a shutdown, for now): a waiting one is over at once,
+    one that is under way is asked to stop. A stop that would bring it back is no obstacle."""
     name, at_us = run.timer.name, machine.now.wall_us
-    is_shut_down = run.stop_reason == Stop.SHUTDOWN and command.reason != Stop.SHUTDOWN
-    if run.state is RunState.STOPPING and machine.is_live and not is_shut_down:
-        return [], 1, ()
+    comes_back = run.stop_reason in (Stop.SHUTDOWN, Stop.TIMEOUT) and reason != Stop.SHUTDOWN
+    if run.state is RunState.STOPPING and machine.is_live and not comes_back:
+        return []
     if run.is_under_way and machine.is_live:
-        return [RunStopping(name, run.id, at_us, command.reason, command.cmd_id)], 1, ()
-    return _cancelled(machine, run, command.reason, command.cmd_id), 1, ()
+        return [RunStopping(name, run.id, at_us, reason, cmd)]
+    return _cancelled(machine, run, reason, cmd)
 
 
 def decide_stop_runs(machine: Machine, command: StopRuns) -> Decision:
@@ -97,29 +166,35 @@ def _succeeded(machine: Machine, run: Run, took_us: int) -> list[Event]:
     missed, next_us = _close(machine, run)
     at_us, started_us = machine.now.wall_us, run.started_us or 0
     timer = run.timer.name
-    return [
-        RunSucceeded(
-            timer, run.id, run.attempt, at_us, run.scheduled_us, started_us, took_us, next_us
-        ),
-        *missed,
-    ]
+    cause = "" if run.cause == _SCHEDULE else run.cause
+    end = (at_us, run.scheduled_us, started_us, took_us, next_us, cause)
+    return [RunSucceeded(timer, run.id, run.attempt, *end), *missed]
 
 
-def _failed(machine: Machine, run: Run, took_us: int, error: str, reason: str = "") -> list[Event]:
-    failed = _failure(machine, run, took_us, error, reason)
+def _failed(
+    machine: Machine,
+    run: Run,
+    took_us: int,
+    error: str,
+    reason: str = "",
+    exit_code: int | None = None,
+) -> list[Event]:
+    failed = _failure(machine, run, took_us, error, reason)._replace(exit_code=exit_code)
     timer, at_us = run.timer, machine.now.wall_us
     if run.attempt < timer.definition.terms.max_attempts and not timer.is_removed:
-        wait_us = 0 if reason else retry_delay_us(timer.definition, timer.name, run)
+        is_at_once = reason == Stop.CRASHED
+        wait_us = 0 if is_at_once else retry_delay_us(timer.definition, timer.name, run)
         return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, at_us + wait_us)]
     missed, next_us = _close(machine, run)
-    dead = RunDead(
-        timer.name, run.id, run.attempt, at_us, run.scheduled_us, failed.started_us, error, next_us
-    )
-    return [failed, dead, *missed]
+    end = (at_us, run.scheduled_us, failed.started_us, error, next_us, failed.cause)
+    return [failed, RunDead(timer.name, run.id, run.attempt, *end), *missed]
 
 
 def _stopped(machine: Machine, run: Run, took_us: int, error: str = "") -> list[Event]:
     """A run that was asked to stop has stopped. A shutdown does not use up an attempt."""
+    if run.stop_reason == Stop.TIMEOUT:
+        error = f"timed out after {format_duration(run.timer.definition.terms.timeout_us or 0)}"
+        return _failed(machine, run, took_us, error, Stop.TIMEOUT)
     if run.stop_reason != Stop.SHUTDOWN or run.timer.is_removed:
         return _cancelled(machine, run, run.stop_reason)
     at_us = machine.now.wall_us
@@ -140,6 +215,7 @@ def _failure(machine: Machine, run: Run, took_us: int, error: str, reason: str) 
         took_us,
         error,
         str(reason),
+        cause="" if run.cause == _SCHEDULE else run.cause,
     )
 
 
@@ -156,6 +232,7 @@ def _cancelled(machine: Machine, run: Run, reason: str, cmd: str = "") -> list[E
             str(reason),
             next_us,
             cmd,
+            "" if run.cause == _SCHEDULE else run.cause,
         ),
         *missed,
     ]
@@ -170,7 +247,7 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
     """
     timer = run.timer
     definition = timer.definition
-    if definition.kind in ONE_SHOT_KINDS or timer.is_removed:
+    if definition.kind in ONE_SHOT_KINDS or timer.is_removed or run.cause == _BACKFILL:
         return (), None
     is_pending = timer.next_us is not None
     if definition.terms.overlap is not _DELAY or (is_pending and definition.kind is _EVERY):

@@ -9,7 +9,8 @@ from .decide_clock import REBASE_US, STEP_US, recomputations, unknown_zones
 from .events import ClockStep, Event, SchedulerStarted, SchedulerStopped, TailCut
 
 if TYPE_CHECKING:
-    from .machine import Decision, Machine
+    from .decide import Decision
+    from .machine import Machine
 
 
 def decide_start(machine: Machine, command: Start) -> Decision:

@@ -1,19 +1,19 @@
-"""The registry: timers come, change, pause, go on, go, and are triggered by hand."""
+"""The registry: timers come, change, go, and are triggered by hand."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .commands import CancelRun, Pause, Remove, Resume, Schedule, Trigger
+from .commands import CancelRun, Remove, Schedule, Trigger
+from .conflict import in_the_way, stop_for_restart
 from .events import (
+    BackfillEnded,
     Event,
     RunDue,
     RunMissed,
     RunSkippedOverlap,
     TimerCreated,
-    TimerPaused,
     TimerRemoved,
-    TimerResumed,
     TimerUpdated,
 )
 from .model import CALENDAR_KINDS, Cause, Definition, Kind, Overlap, Reason, RunState, Stop
@@ -21,15 +21,15 @@ from .things import Timer
 from .timing import (
     course_of,
     first_moment,
-    is_invalid,
+    first_without_outcome,
     moments_of,
     passed,
-    passed_until_now,
 )
 from .tombstones import tombstone_of
 
 if TYPE_CHECKING:
-    from .machine import Decision, Machine
+    from .decide import Decision
+    from .machine import Machine
 
 WAITING = (RunState.DUE, RunState.RETRYING)
 
@@ -77,12 +77,14 @@ def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
         # It fires once ever: as it is pending still, or not again.
         return [TimerUpdated(name, definition, at_us, called_us, timer.next_us, cmd_id)]
     overdue = _overdue(machine, timer, Reason.CHANGED)
+    ended = [BackfillEnded(name, at_us, "changed") for _ in timer.past.backfills]
     from_us = called_us
     if definition.kind in CALENDAR_KINDS:  # no moment that has been comes again
         from_us = max(called_us, machine.state.high_us)
     next_us = first_moment(definition, from_us)
     return [
         *overdue,
+        *ended,
         TimerUpdated(name, definition, at_us, called_us, next_us, cmd_id),
         *_past(machine, command, next_us),
     ]
@@ -99,7 +101,7 @@ def _kept(machine: Machine, timer: Timer, definition: Definition) -> tuple[int, 
             interval_us = int(definition.value)
             anchor_us = machine.steady_us if next_us is None else next_us - interval_us
             next_us = anchor_us + interval_us
-        elif (first := _first_without_outcome(machine, timer)) is not None:
+        elif (first := first_without_outcome(machine.state, timer)) is not None:
             now_us = machine.own_now(timer)
             next_us = next_us or moments_of(timer).next_after(max(now_us, first - 1))
     return to_wall(timer, anchor_us), None if next_us is None else to_wall(timer, next_us)
@@ -115,28 +117,19 @@ def _past(machine: Machine, command: Schedule, next_us: int | None) -> list[Even
 
 def _overdue(machine: Machine, timer: Timer, reason: Reason) -> list[Event]:
     """The moments that have passed without an outcome and now never run."""
-    first, now_us = _first_without_outcome(machine, timer), machine.own_now(timer)
+    first, now_us = first_without_outcome(machine.state, timer), machine.own_now(timer)
     if first is None or first > now_us:
         return []
     last = first if timer.definition.is_single else moments_of(timer).last_until(now_us)
     return [*passed(machine, timer, first, max(first, last or first), reason)]
 
 
-def _first_without_outcome(machine: Machine, timer: Timer) -> int | None:
-    """The pending moment, or the first of those that wait for the end of an open run."""
-    is_waiting = timer.next_us is None and timer.definition.terms.overlap is Overlap.DELAY
-    if not is_waiting or timer.definition.is_single:
-        return timer.next_us
-    state = machine.state
-    runs = (state.runs[id_] for id_ in timer.open)
-    ran = [state.moment_of(run) for run in runs if run.cause == Cause.SCHEDULE]
-    return moments_of(timer).next_after(max(ran)) if ran else None
-
-
 def _is_held_back(machine: Machine, timer: Timer) -> bool:
     """True if the pending moment has come and under `delay` waits for the end of an open run."""
     next_us, definition = timer.next_us, timer.definition
-    if definition.terms.overlap is not Overlap.DELAY or definition.is_one_shot or not timer.open:
+    if definition.terms.overlap is not Overlap.DELAY or definition.is_one_shot:
+        return False
+    if not machine.state.regular(timer):
         return False
     if next_us is None or next_us > machine.own_now(timer):
         return False
@@ -158,54 +151,15 @@ def decide_let_go(machine: Machine, timer: Timer) -> list[Event]:
     return [TimerRemoved(timer.name, machine.now.wall_us, reason="finished")]
 
 
-def decide_pause(machine: Machine, command: Pause) -> Decision:
-    """No moment of a paused timer runs; runs that are open go on to their end. Of the moments that
-    are overdue already (an orphan's, for instance) it is said now why they did not run."""
-    timer = machine.timer(command.name)
-    if timer.paused_us is not None:
-        return [], False, ()
-    paused = TimerPaused(timer.name, machine.now.wall_us, command.cmd_id)
-    first = timer.next_us
-    if first is None or timer.definition.is_single or is_invalid(machine.state, timer.definition):
-        return [paused], True, ()
-    overdue, following = passed_until_now(machine, timer, first, None)
-    if overdue and following is not None:
-        following = machine.state.to_wall(timer, following)
-    says = [each._replace(next_us=following) for each in overdue[-1:]]
-    return [*overdue[:-1], *says, paused], True, ()
-
-
-def decide_resume(machine: Machine, command: Resume) -> Decision:
-    """The moments of the pause are RUN_MISSED(paused); a one-shot that fell due in it runs now."""
-    timer = machine.timer(command.name)
-    if timer.paused_us is None:
-        return [], False, ()
-    events, next_us = _after_pause(machine, timer)
-    wall_us = None if next_us is None else machine.state.to_wall(timer, next_us)
-    resumed = TimerResumed(timer.name, machine.now.wall_us, wall_us, command.cmd_id)
-    return [*events, resumed], True, ()
-
-
-def _after_pause(machine: Machine, timer: Timer) -> tuple[list[Event], int | None]:
-    first, now_us = timer.next_us, machine.own_now(timer)
-    is_waiting = timer.definition.is_one_shot or is_invalid(machine.state, timer.definition)
-    if first is None or is_waiting or first > now_us:
-        return [], first
-    if timer.definition.is_single:
-        interval_us = int(timer.definition.value)
-        return [*passed(machine, timer, first, first, Reason.PAUSED)], now_us + interval_us
-    events, following = passed_until_now(machine, timer, first, Reason.PAUSED)
-    return [*events], following
-
-
 def decide_trigger(machine: Machine, command: Trigger) -> Decision:
     """A run besides the schedule, under the timer's overlap policy; it moves no moment."""
     timer = machine.timer(command.name)
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
-    if timer.open and timer.definition.terms.overlap is Overlap.SKIP:
-        skipped = RunSkippedOverlap(
-            timer.name, at_us, at_us, None, timer.open[0], Cause.MANUAL, cmd_id
-        )
+    by_run = in_the_way(machine, timer)
+    if by_run is not None:
+        skipped = RunSkippedOverlap(timer.name, at_us, at_us, None, by_run, Cause.MANUAL, cmd_id)
         return [skipped], None, ()
-    run = machine.next_id(0)
-    return [RunDue(timer.name, at_us, at_us, None, Cause.MANUAL, 0, cmd_id)], (run, at_us), ()
+    stopped = stop_for_restart(machine, timer)
+    run = machine.next_id(len(stopped))
+    due = RunDue(timer.name, at_us, at_us, None, Cause.MANUAL, 0, cmd_id)
+    return [*stopped, due], (run, at_us), ()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, Unpack
 
 import orjson
 
 from .cadence import UNITS, cadence_text
+from .command import CommandSpec
 from .cron import compile_cron
 from .dst import zone
 from .duration import parse_duration
 from .errors import ScheduleError, brief
 from .fields import Cron
 from .instants import parse_instant
+from .keywords import check_keywords
 from .model import Definition, Kind
 from .moments import SECOND, CronMoments
 from .terms import ScheduleOptions, read_terms
@@ -25,14 +25,6 @@ from .timing import definition_course, definition_moments
 DEFINITION_BYTES = 256 * 1024
 SELECTORS = ("cron", "every", "after", "at")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """TypeError for a keyword that `schedule()` does not know, with the one that was meant."""
-    for name in options.keys() - ScheduleOptions.__annotations__.keys():
-        near = get_close_matches(name, ScheduleOptions.__annotations__, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise TypeError(f"schedule() has no keyword {name!r}.{hint}")
 
 
 def check_name(name: object) -> str:
@@ -49,21 +41,27 @@ def check_name(name: object) -> str:
 
 
 def define(
-    *, fn_name: str = "", name: str = "", **options: Unpack[ScheduleOptions]
+    *,
+    fn_name: str = "",
+    name: str = "",
+    command: CommandSpec | None = None,
+    **options: Unpack[ScheduleOptions],
 ) -> tuple[Definition, int]:
     """The definition, and its size as JSON in bytes. `name` is that of the timer: the slot of a
-    cadence follows from it.
+    cadence follows from it. `command` is what its runs start, if that is no callable.
 
     Raises ScheduleError (a ValueError) for a value that cannot be used and TypeError for one of
     the wrong type; both name the argument. Nothing of the time of the call goes into it, so the
     same arguments always give equal definitions.
     """
-    check_options(options)
+    check_keywords("schedule", options, ScheduleOptions)
     terms = read_terms(options)
     kind, value = _selector(options, name)
-    definition = Definition.of(kind, value, {**terms, "fn_name": fn_name})
+    definition = Definition.of(kind, value, {**terms, "command": command, "fn_name": fn_name})
     if definition.terms.is_particular:
         _refuse_contradictions(definition)
+    if options.get("key_limit", 1) != 1 and not options.get("key") and command is None:
+        raise ScheduleError("key_limit= says how many runs of one key=; give that too.")
     size_bytes = size_of(definition)
     if size_bytes > DEFINITION_BYTES:
         raise ScheduleError(

@@ -46,16 +46,27 @@ class TimerRemoved(NamedTuple):
 
 
 class TimerPaused(NamedTuple):
+    """With `until_us` the pause ends by itself then; `is_elapsed`: that instant was given as a
+    duration, so a step of the wall clock does not move it. `reason` and `who` are for people."""
+
     timer: str
     at_us: int
     cmd: str = ""
+    until_us: int | None = None
+    is_elapsed: bool = False
+    reason: str = ""
+    who: str = ""
 
 
 class TimerResumed(NamedTuple):
+    """`reason` is "until" where the pause has ended by itself, else ""."""
+
     timer: str
     at_us: int
     next_us: int | None
     cmd: str = ""
+    reason: str = ""
+    who: str = ""
 
 
 class TimerMoved(NamedTuple):
@@ -71,7 +82,8 @@ class TimerMoved(NamedTuple):
 class RunDue(NamedTuple):
     """A run exists. `next_us` is the timer's next moment (None while `delay` waits for the end);
     `missed` counts the earlier moments this run stands for. `late` says what kept it, if it is
-    more than a second late; `jitter_us` is the part of the delay that was asked for."""
+    more than a second late; `jitter_us` is the part of the delay that was asked for. With `cause`
+    "backfill" `next_us` is the next moment of the backfill, None after its last."""
 
     timer: str
     scheduled_us: int
@@ -92,7 +104,8 @@ class RunStarted(NamedTuple):
 
 
 class RunSucceeded(NamedTuple):
-    """`next_us` is the timer's next moment where the end of the run decides it, else None."""
+    """`next_us` is the timer's next moment where the end of the run decides it, else None. `cause`
+    is that of the run; "" stands for "schedule"."""
 
     timer: str
     run: int
@@ -102,10 +115,12 @@ class RunSucceeded(NamedTuple):
     started_us: int
     took_us: int
     next_us: int | None = None
+    cause: str = ""
 
 
 class RunFailed(NamedTuple):
-    """An attempt ended badly; RUN_RETRYING or RUN_DEAD follows in the same record."""
+    """An attempt ended badly; RUN_RETRYING or RUN_DEAD follows in the same record. `exit_code` is
+    that of a command."""
 
     timer: str
     run: int
@@ -116,6 +131,8 @@ class RunFailed(NamedTuple):
     took_us: int
     error: str
     reason: str = ""
+    exit_code: int | None = None
+    cause: str = ""
 
 
 class RunRetrying(NamedTuple):
@@ -136,6 +153,7 @@ class RunDead(NamedTuple):
     started_us: int
     error: str
     next_us: int | None = None
+    cause: str = ""
 
 
 class RunSkippedOverlap(NamedTuple):
@@ -153,7 +171,8 @@ class RunSkippedOverlap(NamedTuple):
 class RunMissed(NamedTuple):
     """The `moments` due moments from `first_us` to `last_us` did not run, for `reason`. (Moments
     in between that the definition leaves out are not counted, unless that is the reason.)
-    `next_us` is the timer's next moment where nothing else says it; UNSAID, if something does."""
+    `next_us` is the timer's next moment where nothing else says it; UNSAID, if something does.
+    With `run` it is the end of a run that was due and found no room in time."""
 
     timer: str
     first_us: int
@@ -162,6 +181,7 @@ class RunMissed(NamedTuple):
     reason: str
     at_us: int
     next_us: int | None = UNSAID
+    run: int = 0
 
 
 class RunStopping(NamedTuple):
@@ -182,6 +202,33 @@ class RunCancelled(NamedTuple):
     reason: str
     next_us: int | None = None
     cmd: str = ""
+    cause: str = ""
+
+
+class BackfillStarted(NamedTuple):
+    """The moments in `since_us <= t < until_us` are to run that have had no run (all of them, if
+    `is_forced`), at most `concurrency` at once. There are `moments` of them, and `done` that had
+    one; `next_us` is the first."""
+
+    timer: str
+    at_us: int
+    since_us: int
+    until_us: int
+    next_us: int | None
+    moments: int
+    concurrency: int = 1
+    is_forced: bool = False
+    cmd: str = ""
+    done: int = 0
+
+
+class BackfillEnded(NamedTuple):
+    """The timer's oldest backfill is over: all its runs have ended, or the `reason` why not
+    ("cancelled", "changed")."""
+
+    timer: str
+    at_us: int
+    reason: str = ""
 
 
 class SchedulerStarted(NamedTuple):
@@ -246,6 +293,8 @@ Event: TypeAlias = (
     | RunMissed
     | RunStopping
     | RunCancelled
+    | BackfillStarted
+    | BackfillEnded
     | SchedulerStarted
     | SchedulerStopped
     | ClockStep
@@ -270,6 +319,8 @@ TAGS: dict[type[Event], str] = {
     RunMissed: "RUN_MISSED",
     RunStopping: "RUN_STOPPING",
     RunCancelled: "RUN_CANCELLED",
+    BackfillStarted: "BACKFILL_STARTED",
+    BackfillEnded: "BACKFILL_ENDED",
     SchedulerStarted: "SCHEDULER_STARTED",
     SchedulerStopped: "SCHEDULER_STOPPED",
     ClockStep: "CLOCK_STEP",

@@ -50,7 +50,8 @@ def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
     if moment.tzinfo is None or moment.utcoffset() is None:
         if zone is None:
             raise ScheduleError(
-                f"{argument}={brief(value)} has no time zone. Give it one, or say timezone=."
+                f"{argument}={brief(value)} has no time zone. Give it one, such as"
+                " '2027-01-01T09:00:00+01:00'; schedule() takes timezone= for it."
             )
         moment = moment.replace(tzinfo=zone)
     if not _FIRST <= (us := to_us(moment)) <= _LAST:

@@ -188,6 +188,10 @@ class LedgerAudit:
         return moment_us
 
     def _missed(self, id_: int, event: ev.RunMissed) -> None:
+        if event.run:
+            next_us = None if event.next_us == ev.UNSAID else event.next_us
+            self._close(event.timer, event.run, next_us)
+            return
         watched = self._timers[event.timer]
         first_us, last_us = self._own(watched, event.first_us), self._own(watched, event.last_us)
         assert first_us is not None and last_us is not None
@@ -197,11 +201,15 @@ class LedgerAudit:
             watched.expect(self._own(watched, event.next_us))
 
     def _ended(self, id_: int, event: ev.RunSucceeded | ev.RunDead | ev.RunCancelled) -> None:
-        watched = self._timers.get(event.timer)
+        self._close(event.timer, event.run, event.next_us)
+
+    def _close(self, name: str, run: int, next_wall_us: int | None) -> None:
+        """A run is over; it may decide what comes next."""
+        watched = self._timers.get(name)
         if watched is None:
             return
-        watched.open.pop(event.run, None)
-        next_us = self._own(watched, event.next_us)
+        watched.open.pop(run, None)
+        next_us = self._own(watched, next_wall_us)
         if next_us is None:
             return
         if watched.is_single or (watched.cursor_us is None and watched.is_sure):

@@ -15,39 +15,26 @@ less the steps it made (`state.shift_us`); the one heap is in steady time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from . import commands as c
 from .agenda import Agenda
 from .apply import APPLY
-from .decide_clock import STEP_US, decide_clock_step, decide_recompute, recomputations
-from .decide_due import decide_due, decide_ready
-from .decide_finish import (
-    decide_abandon,
-    decide_cancel,
-    decide_cancel_run,
-    decide_finish,
-    decide_interrupt,
-    decide_stop_runs,
-)
-from .decide_host import decide_drain, decide_start, decide_stopped
-from .decide_registry import (
-    decide_let_go,
-    decide_pause,
-    decide_remove,
-    decide_resume,
-    decide_schedule,
-    decide_trigger,
-)
+from .capacity import Capacity
+from .decide import DECIDE
+from .decide_clock import STEP_US, decide_clock_step, recomputations
+from .decide_finish import decide_timeout, stop_run
+from .decide_registry import decide_let_go
 from .errors import KronError, UnknownTimer
-from .events import POSITIONS, Event, TimerResumed
-from .model import ELAPSED_KINDS, Now
+from .events import POSITIONS, Event
+from .model import Now, Stop
+from .notes import NOTES
 from .seen import Gap, Instant, Seen
 from .state import State
 from .things import Run, Timer
-from .timing import look_us
+from .upcoming import look_at, start
 
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
@@ -59,30 +46,6 @@ ROOM = 16
 """Positions kept free for one decision. (The largest, a hundred runs to be caught up or a part of
 a far step back, may take more than a step's limit; a record has room for it.)"""
 LIMIT = POSITIONS - 512
-LOOK_AGAIN_US = 1_000
-"""A wall clock that is not there yet is looked at again no sooner: it may stand still."""
-
-Decision: TypeAlias = tuple[list[Any], object, tuple[c.Command, ...]]
-"""Events, the answer, and commands to be carried out next (in as many records as they need)."""
-
-
-DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
-    c.Schedule: decide_schedule,
-    c.Remove: decide_remove,
-    c.Pause: decide_pause,
-    c.Resume: decide_resume,
-    c.Trigger: decide_trigger,
-    c.Cancel: decide_cancel,
-    c.CancelRun: decide_cancel_run,
-    c.FinishRun: decide_finish,
-    c.Interrupt: decide_interrupt,
-    c.Start: decide_start,
-    c.Drain: decide_drain,
-    c.StopRuns: decide_stop_runs,
-    c.AbandonRuns: decide_abandon,
-    c.Stopped: decide_stopped,
-    c.Recompute: decide_recompute,
-}
 
 
 class Answer(NamedTuple):
@@ -111,7 +74,10 @@ class Machine:
 
     def __init__(self, state: State | None = None) -> None:
         self.state = state or State()
-        self.agenda = Agenda(self.state)
+        self.capacity = Capacity(self.state)
+        self.agenda = Agenda(self.state, self.capacity)
+        self.lingering: dict[tuple[int, int], Timer] = {}
+        self.let_in: frozenset[int] = frozenset()
         self.now = Now(0, 0)
         self.steady_us = 0
         self.is_live = False
@@ -155,13 +121,20 @@ class Machine:
             else:
                 self._receive(inbox.popleft())
         self.agenda.arm_all(self.state.changed())
-        room, is_active, pop_due = limit - ROOM, self.is_active, self.agenda.deadlines.pop_due
-        while is_active and len(events) <= room and self._size < RECORD_BYTES:
-            owner = pop_due(self.steady_us)
-            if owner is not None:
-                self._look_at(owner)
+        room, is_active, agenda = limit - ROOM, self.is_active, self.agenda
+        pop_due, admit = agenda.deadlines.pop_due, self.capacity.admit
+        while self.is_live and len(events) <= room and self._size < RECORD_BYTES:
+            if agenda.timeouts and (run := agenda.pop_timeout()) is not None:
+                self.fold(decide_timeout(self, run))
+            elif not is_active:
+                break
+            elif (owner := pop_due(self.steady_us)) is not None:
+                look_at(self, owner)
+            elif (run := admit(agenda.is_ready)) is not None:
+                start(self, run)
             elif (finished := self.agenda.pop_finished()) is not None:
-                self._fold(decide_let_go(self, finished))
+                self.fold(decide_let_go(self, finished))
+                self.agenda.arm_timer(finished)  # it may have waited for the end of a pause
             else:
                 break
         is_full = bool(self._work or inbox) or len(events) > room or self._size >= RECORD_BYTES
@@ -173,6 +146,8 @@ class Machine:
             self.state.confirm(self.state.index + 1, self.now.wall_us)
         else:
             self.state.confirm(self.state.index, self.state.last_us)
+        self.capacity.confirm()
+        self.agenda.confirm()
 
     def undo(self) -> None:
         """The step's record was refused: the state is as it was before the step.
@@ -180,10 +155,13 @@ class Machine:
         The commands of the step are gone; whoever wants them decided again hands them in again.
         """
         changed = self.state.undo()
+        moved = self.capacity.undo(self.lingering)
+        self.agenda.undo()
         for thing in [*changed, *self.state.timers.values()] if self.has_stepped else changed:
             self.agenda.arm(thing)
             if isinstance(thing, Timer):
                 self.agenda.arm_runs(thing.open)
+        self.agenda.arm_runs(moved)
         left = islice(self._work, max(self._waiting - len(self._taken), 0))
         self._work = deque([*self._taken[: self._waiting], *left])
 
@@ -192,9 +170,11 @@ class Machine:
         None: never. It may be early, never late."""
         if self._work:
             return self.now.elapsed_us
-        if not self.is_active:
+        if not self.is_live:
             return None
-        due_us = self.agenda.next()
+        due_us, end_us = self.agenda.next() if self.is_active else None, self.agenda.next_timeout()
+        if end_us is not None:
+            due_us = end_us if due_us is None else min(due_us, end_us)
         return None if due_us is None else due_us - self._base_us
 
     # -- what the deciding functions ask -----------------------------------------------------
@@ -223,12 +203,42 @@ class Machine:
         """How long a run's attempt has been carried out, for want of an executor's word."""
         return max(0, self.now.wall_us - (run.started_us or self.now.wall_us))
 
+    def stop_run(self, run: Run, reason: Stop) -> list[Event]:
+        """See decide_finish."""
+        return stop_run(self, run, reason)
+
+    # -- what the notes change ---------------------------------------------------------------
+
+    def begin_life(self, max_concurrency: int | None) -> None:
+        """From now on this process carries the schedule out."""
+        self.keep("is_live", "_base_us")
+        self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
+        self.steady_us = self.agenda.now_us = self.now.elapsed_us + self._base_us
+        self.is_live = True
+        self.capacity.begin(max_concurrency)
+        self._looks = ((self.now, Instant(self.now.wall_us, self.steady_us)),) * 2
+        self.agenda.arm_finished()
+
+    def keep(self, *names: str) -> None:
+        """What `undo` puts back of the machine itself."""
+        kept = {name: getattr(self, name) for name in names}
+        self.state.on_undo(lambda: self.__dict__.update(kept))
+
+    def weigh(self, size_bytes: int) -> None:
+        """The step's record is so much larger than its events are estimated at."""
+        self._size += size_bytes
+
+    def last_event(self) -> Event | None:
+        """The latest of this step."""
+        return self._events[-1] if self._events else None
+
     # -- one step ----------------------------------------------------------------------------
 
     def _begin(self, now: Now) -> None:
         self.now = now
         self._events, self._answers, self._size = [], [], 0
         self._taken, self._waiting, self.has_stepped = [], len(self._work), False
+        self.let_in = frozenset()
         if not self.is_live:
             self.steady_us = self.agenda.now_us = now.wall_us - self.state.shift_us
             return
@@ -237,12 +247,13 @@ class Machine:
         steps = decide_clock_step(self)
         self.has_stepped = bool(steps)
         if steps:
-            self._fold(steps)
-            self._keep("seen")
+            self.fold(steps)
+            self.keep("seen")
             self.seen = self.seen.with_step(gap, steps[0].delta_us)
             if steps[0].era:
                 self._work.extend((each, False) for each in recomputations(self))
             self.agenda.arm_all(self.state.timers.values())
+            self.agenda.arm_all(self.state.runs.values())
 
     def _look(self, now: Now) -> Gap:
         """The time since the last look; most of it the machine may have been suspended."""
@@ -271,7 +282,7 @@ class Machine:
         except KronError as exc:
             events, value, follow = [], exc, ()
         if events:
-            self._fold(events)
+            self.fold(events)
         take_note = NOTES.get(type(command))
         if take_note is not None:
             take_note(self, command)
@@ -281,86 +292,17 @@ class Machine:
         elif is_answered:
             self._answers.append(Answer(command, value))
 
-    def _look_at(self, owner: Any) -> None:
-        """An owner's deadline has come: decide, or put it back if the wall clock is not there."""
-        if isinstance(owner, Run):
-            self._fold(decide_ready(self, owner), len(owner.timer.name))
-        elif owner.definition.kind in ELAPSED_KINDS or (early_us := self._early_us(owner)) <= 0:
-            self._fold(decide_due(self, owner), len(owner.name))
-            self.agenda.arm_timer(owner)
-        else:
-            self.agenda.deadlines.arm(owner, self.steady_us + max(early_us, LOOK_AGAIN_US))
-
-    def _early_us(self, timer: Timer) -> int:
-        """How far the wall clock is from what the timer waits for."""
-        return (look_us(timer, 0) or 0) - self.now.wall_us
-
-    def _fold(self, events: Sequence[Event], name_bytes: int = NAME_BYTES) -> None:
+    def fold(self, events: Sequence[Event], name_bytes: int = NAME_BYTES) -> None:
+        """These events are part of the step."""
         state, taken = self.state, self._events
         id_ = (state.index + 1) * POSITIONS + len(taken)
         for event in events:
             APPLY[type(event)](state, id_, event)
             taken.append(event)
             id_ += 1
+        if self.capacity.is_followed:
+            self.capacity.follow(events)
         self._size += len(events) * (EVENT_BYTES + name_bytes)
-
-    # -- what a command changes in this process alone: nothing of it is in the log ------------
-
-    def _note_start(self, command: c.Start) -> None:
-        self._keep("is_live", "_base_us")
-        self._base_us = self.now.wall_us - self.state.shift_us - self.now.elapsed_us
-        self.steady_us = self.agenda.now_us = self.now.elapsed_us + self._base_us
-        self.is_live = True
-        self._looks = ((self.now, Instant(self.now.wall_us, self.steady_us)),) * 2
-        self.agenda.arm_finished()
-
-    def _note_drain(self, command: c.Drain) -> None:
-        self._keep("draining_us")
-        self.draining_us = self.draining_us or self.now.wall_us
-
-    def _keep(self, *names: str) -> None:
-        kept = {name: getattr(self, name) for name in names}
-        self.state.on_undo(lambda: self.__dict__.update(kept))
-
-    def _note_schedule(self, command: c.Schedule) -> None:
-        """A registration says that the callable is here: an orphan may fire again."""
-        self._size += command.size_bytes
-        timer = self.state.timers.get(command.name)
-        if timer is None or not self.is_live:
-            return
-        if timer.bound_us is None:
-            anchor_us = self.state.to_wall(timer, timer.anchor_us)
-            is_of_now = timer.definition.is_elapsed and anchor_us == command.called_us
-            timer.bound_us = timer.anchor_us if is_of_now else self.steady_us
-            self.state.on_undo(lambda: self._unbind(timer))
-            self.agenda.arm(timer)
-        self.agenda.arm_runs(timer.open)
-
-    def _note_resume(self, command: c.Resume) -> None:
-        """A one-shot that fell due in the pause runs now; it says what kept it."""
-        last = self._events[-1] if self._events else None
-        if isinstance(last, TimerResumed) and last.timer == command.name and last.next_us:
-            timer = self.state.timers[command.name]
-            if timer.definition.is_one_shot:
-                here = Instant(self.now.wall_us, self.steady_us)
-                self.seen = self.seen.with_pause(timer.id, here)
-
-    def _note_finish(self, command: c.FinishRun) -> None:
-        if command.error:  # JSON may escape each character by six bytes, in two events
-            self._size += 12 * len(command.error)
-
-    def _unbind(self, timer: Timer) -> Timer:
-        timer.bound_us = None
-        return timer
-
-
-NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {
-    c.Start: Machine._note_start,
-    c.Drain: Machine._note_drain,
-    c.Schedule: Machine._note_schedule,
-    c.Resume: Machine._note_resume,
-    c.FinishRun: Machine._note_finish,
-}
 
 
 def _first_answer(tag: str, id_: int, value: int) -> object:
@@ -369,6 +311,8 @@ def _first_answer(tag: str, id_: int, value: int) -> object:
         return tag
     if tag == "due":
         return id_, value
+    if tag == "backfill":
+        return value % (1 << 32), value >> 32
     if tag in ("cancelled", "stopping"):
         return value
     return None if tag == "skipped" else True

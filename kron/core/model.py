@@ -8,8 +8,11 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from .command import CommandSpec
+
 SECOND_US = 1_000_000
 DEFAULT_RETRY_DELAY_US = 30 * SECOND_US
+DEFAULT_PRIORITY = 5
 
 
 class Now(NamedTuple):
@@ -50,6 +53,7 @@ class Overlap(StrEnum):
     DELAY = "delay"
     SKIP = "skip"
     ALLOW = "allow"
+    RESTART = "restart"
 
 
 class Missed(StrEnum):
@@ -68,6 +72,7 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     CLOCK_STEP = "clock_step"
     PAUSED = "paused"
+    CAPACITY = "capacity"
     DELAYED = "delayed"
     GRACE = "grace"
     CAP = "cap"
@@ -85,12 +90,15 @@ class Cause(StrEnum):
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    BACKFILL = "backfill"
 
 
 class Stop(StrEnum):
     """Why a run was asked to stop, or ended without a word of its own."""
 
     CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    RESTART = "restart"
     SHUTDOWN = "shutdown"
     CRASHED = "crashed"
     REMOVED = "removed"
@@ -107,6 +115,7 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     DEAD = "dead"
     CANCELLED = "cancelled"
+    MISSED = "missed"
 
 
 class Mark(StrEnum):
@@ -121,7 +130,11 @@ class Mark(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a definition says besides its selector. `fn_name` is for people and is not part of the
-    comparison."""
+    comparison.
+
+    `lock_key` is what runs share that must not run at once (more than `key_limit` of them): the
+    `key`, or the hash of the command. `allow` ignores one that nobody gave (`is_key_bound`).
+    """
 
     timezone: str = "UTC"
     dst: str = "once"
@@ -138,16 +151,29 @@ class Terms:
     kwargs: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     description: str = ""
+    timeout_us: int | None = None
+    weight: int = 1
+    priority: int = DEFAULT_PRIORITY
+    key: str = ""
+    key_limit: int = 1
+    executor: str = ""
+    command: CommandSpec | None = None
     fn_name: str = field(default="", compare=False)
 
     is_particular: bool = field(init=False, compare=False, default=False)
     """A moment needs more than "it has come, so it runs"."""
+    lock_key: str = field(init=False, compare=False, default="")
+    is_key_bound: bool = field(init=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         is_limited = self.not_before_us is not None or self.not_after_us is not None
         has_policy = self.missed is not Missed.ONCE or self.grace_us is not None
         is_particular = is_limited or has_policy or bool(self.exclude or self.jitter_us)
         object.__setattr__(self, "is_particular", is_particular)
+        lock_key = self.key or ("" if self.command is None else self.command.hash)
+        is_key_bound = bool(self.key) or (bool(lock_key) and self.overlap is not Overlap.ALLOW)
+        object.__setattr__(self, "lock_key", lock_key)
+        object.__setattr__(self, "is_key_bound", is_key_bound)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Terms) if field.init}
@@ -205,6 +231,8 @@ class Definition:
         if self.terms is not _PLAIN:
             given = {name: getattr(self.terms, name) for name in _DEFAULTS}
             out |= {name: value for name, value in given.items() if value != _DEFAULTS[name]}
+            if self.terms.command is not None:
+                out["command"] = self.terms.command.to_json()
         return out
 
     @classmethod
@@ -234,6 +262,8 @@ class Definition:
             given["overlap"] = Overlap(given["overlap"])
         if "missed" in given:
             given["missed"] = Missed(given["missed"])
+        if "command" in given:
+            given["command"] = CommandSpec.from_json(given["command"])
         return cls.of(kind, row[kind], given)
 
 

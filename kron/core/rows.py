@@ -37,6 +37,8 @@ class Row(NamedTuple):
     reason: str = ""
     last_us: int | None = None
     moments: int = 1
+    cause: str = ""
+    exit_code: int | None = None
 
 
 def row_of(id_: int, event: ev.Event) -> Row | None:
@@ -47,32 +49,34 @@ def row_of(id_: int, event: ev.Event) -> Row | None:
 
 def _succeeded(id_: int, e: ev.RunSucceeded) -> Row:
     run = (e.run, e.attempt, e.started_us, e.took_us)
-    return Row(id_, e.timer, "OK", e.at_us, e.scheduled_us, *run)
+    return Row(id_, e.timer, "OK", e.at_us, e.scheduled_us, *run, cause=e.cause)
 
 
 def _failed(id_: int, e: ev.RunFailed) -> Row:
     run = (e.run, e.attempt, e.started_us, e.took_us)
-    return Row(id_, e.timer, "FAILED", e.at_us, e.scheduled_us, *run, e.error, e.reason)
+    row = Row(id_, e.timer, "FAILED", e.at_us, e.scheduled_us, *run, e.error, e.reason)
+    return row._replace(cause=e.cause, exit_code=e.exit_code)
 
 
 def _dead(id_: int, e: ev.RunDead) -> Row:
     run = (e.run, e.attempt, e.started_us, e.at_us - e.started_us)
-    return Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error)
+    return Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error, cause=e.cause)
 
 
 def _cancelled(id_: int, e: ev.RunCancelled) -> Row:
     took_us = None if e.started_us is None else e.at_us - e.started_us
     run = (e.run, e.attempt, e.started_us, took_us)
-    return Row(id_, e.timer, "CANCELLED", e.at_us, e.scheduled_us, *run, "", e.reason)
+    row = Row(id_, e.timer, "CANCELLED", e.at_us, e.scheduled_us, *run, "", e.reason)
+    return row._replace(cause=e.cause)
 
 
 def _skipped(id_: int, e: ev.RunSkippedOverlap) -> Row:
-    return Row(id_, e.timer, "SKIPPED_OVERLAP", e.at_us, e.scheduled_us)
+    return Row(id_, e.timer, "SKIPPED_OVERLAP", e.at_us, e.scheduled_us, cause=e.cause)
 
 
 def _missed(id_: int, e: ev.RunMissed) -> Row:
     row = Row(id_, e.timer, "MISSED", e.at_us, e.first_us, reason=e.reason)
-    return row._replace(last_us=e.last_us, moments=e.moments)
+    return row._replace(last_us=e.last_us, moments=e.moments, run=e.run or None)
 
 
 _ROWS: dict[type[ev.Event], Callable[[int, Any], Row]] = {

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from . import events as ev
+from .model import Cause
 from .rows import RowEvent
 from .things import Image, Life, Run, Thing, Timer, image_of
 from .transitions import FINAL, TRANSITIONS
@@ -21,6 +22,7 @@ from .transitions import FINAL, TRANSITIONS
 if TYPE_CHECKING:
     from .cut import Cut
 
+_BACKFILL = Cause.BACKFILL
 RING_ROWS = 10_000
 COMMANDS_REMEMBERED = 10_000
 TOMBSTONES = 1_000_000
@@ -82,6 +84,16 @@ class State:
         clock was set back far no later than that."""
         is_old = bool(self.eras) and self.era_of(run.id) < len(self.eras)
         return min(run.scheduled_us, self.era_us) if is_old else run.scheduled_us
+
+    def regular(self, timer: Timer) -> tuple[int, ...]:
+        """The timer's open runs without those of a backfill, which no moment has to mind."""
+        runs = self.runs
+        return tuple(id_ for id_ in timer.open if runs[id_].cause != _BACKFILL)
+
+    def run_of_step(self, run_id: int) -> Run | None:
+        """An open run, or one that has ended in this step."""
+        run = self.runs.get(run_id) or self._gone.get(run_id)
+        return run if isinstance(run, Run) else None
 
     # -- steady time: wall time without the steps it made ------------------------------------
 

@@ -15,10 +15,11 @@ from .instants import from_us
 from .model import Reason
 from .standing import Standing
 from .state import LIVES
-from .things import Life
+from .things import Life, Pause
 
 SAID = "It said: "
-"""Behind it stands somebody else's text, which is left as it is."""
+NOTED = "It was paused "
+"""Behind these stands somebody else's text, which is left as it is."""
 SHOWN = 300
 _STAMP = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?(\d\d:\d\d:\d\d)Z")
 
@@ -46,8 +47,21 @@ def span(us: int) -> str:
 
 def said(error: str) -> str:
     """The first line of an error, quoted."""
-    line = error.strip().partition("\n")[0]
-    return SAID + (line if len(line) <= SHOWN else line[: SHOWN - 3] + "...")
+    return SAID + _brief(error)
+
+
+def noted(pause: Pause) -> list[str]:
+    """Who paused the timer and why, if that was said."""
+    if not pause.who and not pause.reason:
+        return []
+    who = f"by {_brief(pause.who)}" if pause.who else "with the note"
+    why = f": {_brief(pause.reason)}" if pause.reason else ""
+    return [f"{NOTED}{who}{why}."]
+
+
+def _brief(theirs: str) -> str:
+    line = theirs.strip().partition("\n")[0]
+    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
 
 
 def retold(
@@ -72,7 +86,7 @@ class _Retold:
         """One of them; behind one that ends on another day than the first it says its day."""
         if self._first and self._written != self._first:
             self._written = ""
-        ours, said_, theirs = text.partition(SAID)
+        ours, said_, theirs = text.partition(NOTED if text.startswith(NOTED) else SAID)
         return _STAMP.sub(self._instant, ours) + said_ + theirs
 
     def _instant(self, found: re.Match[str]) -> str:
@@ -172,6 +186,7 @@ _PHRASES: dict[str, Callable[[Standing, str], str]] = {
     Reason.ORPHANED: lambda _, until: f"its callable was not registered until {until}",
     Reason.INVALID: lambda *_: "its time zone was not known to the machine",
     Reason.DELAYED: lambda *_: "an earlier run was still open (overlap=delay)",
+    Reason.CAPACITY: lambda _, until: f"it found no room until {until}, when its grace was over",
     Reason.GRACE: lambda *_: "it was later than its grace allows",
     Reason.CAP: lambda *_: 'too many had passed, and missed="all" runs only the latest 100',
     Reason.EXCLUDED: lambda *_: "left out by exclude=",

@@ -21,6 +21,9 @@ Exclude: TypeAlias = str | date | Iterable[str | date | tuple[str | date, str | 
 
 _JITTER_US = 86_400_000_000
 _JSON_DEPTH = 64
+_KEY_CHARACTERS = 128
+EXECUTORS = ("thread", "process")
+"""Where a callable is carried out, if not as its kind says: a task or a thread."""
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -43,6 +46,12 @@ class ScheduleOptions(TypedDict, total=False):
     max_attempts: int
     retry_delay: Duration
     overlap: str
+    timeout: Duration | None
+    weight: int
+    priority: int
+    key: str | None
+    key_limit: int
+    executor: str | None
     metadata: Mapping[str, Any] | None
     description: str
 
@@ -105,14 +114,40 @@ def _exclude(value: object, argument: str, _: tzinfo | None) -> tuple[str, ...]:
     return parse_exclude(value, argument=argument)
 
 
-def _max_attempts(count: object, _: str, __: tzinfo | None) -> int:
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise TypeError(f"max_attempts must be an int, not {type(count).__name__}.")
-    if not 1 <= count <= 1_000_000:
+def _timeout(timeout: Duration | None, argument: str, _: tzinfo | None) -> int | None:
+    return None if timeout is None else parse_duration(timeout, argument=argument)
+
+
+def _number(least: int, most: int, meaning: str) -> Callable[[object, str, tzinfo | None], int]:
+    def read(count: object, argument: str, _: tzinfo | None) -> int:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"{argument} must be an int, not {type(count).__name__}.")
+        if not least <= count <= most:
+            raise ScheduleError(f"{argument}={brief(count)} is outside {least}-{most}; {meaning}.")
+        return int(count)
+
+    return read
+
+
+def _key(key: object, argument: str, _: tzinfo | None) -> str:
+    if key is None:
+        return ""
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must be a string, not {type(key).__name__}.")
+    if not 1 <= len(key) <= _KEY_CHARACTERS or not key.isprintable():
         raise ScheduleError(
-            f"max_attempts={brief(count)} is outside 1-1000000; 1 means: never tried again."
+            f"{argument}={brief(key)} cannot be used: 1 to {_KEY_CHARACTERS} printable characters."
         )
-    return count
+    return _json_text(key, argument)
+
+
+def _executor(executor: object, argument: str, _: tzinfo | None) -> str:
+    if executor is None:
+        return ""
+    if not isinstance(executor, str) or executor not in EXECUTORS:
+        known = ", ".join(EXECUTORS)
+        raise ScheduleError(f"{argument} must be one of: {known}; not {brief(executor)}.")
+    return executor
 
 
 def _text(value: object, argument: str, _: tzinfo | None) -> str:
@@ -188,8 +223,14 @@ READ: dict[str, tuple[str, Callable[[Any, str, tzinfo | None], Any]]] = {
     "missed": ("missed", _one_of(Missed)),
     "grace": ("grace_us", _grace),
     "overlap": ("overlap", _one_of(Overlap)),
-    "max_attempts": ("max_attempts", _max_attempts),
+    "max_attempts": ("max_attempts", _number(1, 1_000_000, "1 means: never tried again")),
     "retry_delay": ("retry_delay_us", _retry_delay),
+    "timeout": ("timeout_us", _timeout),
+    "weight": ("weight", _number(1, 1_000_000, "it counts against max_concurrency")),
+    "priority": ("priority", _number(0, 10, "larger goes first, 5 is the default")),
+    "key": ("key", _key),
+    "key_limit": ("key_limit", _number(1, 1_000_000, "so many runs of one key may go on at once")),
+    "executor": ("executor", _executor),
     "args": ("args", _arguments),
     "kwargs": ("kwargs", _json_object),
     "metadata": ("metadata", _json_object),

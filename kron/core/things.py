@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from . import events as ev
 from .model import ONE_SHOT_KINDS, Definition, Mark, RunState
+from .ranges import Ranges
 
 OUTCOMES = 30
 """How many of its latest outcomes a timer remembers."""
@@ -36,22 +37,73 @@ NO_RUNS = Tally()
 OUTCOME_WORDS = {"s": "OK", "d": "DEAD", "c": "CANCELLED", "m": "MISSED", "k": "SKIPPED_OVERLAP"}
 
 
+class Pause(NamedTuple):
+    """Since when (wall time) a timer is paused; until when, if it ends by itself: in steady time
+    if `is_elapsed`, else wall time."""
+
+    since_us: int
+    until_us: int | None = None
+    is_elapsed: bool = False
+    reason: str = ""
+    who: str = ""
+
+
+class Backfill(NamedTuple):
+    """A backfill that goes on: `moments` are to run in `since_us <= t < until_us`, so many have
+    `started`, the latest for `last_us`, and `next_us` is the next one (on the timer's own clock;
+    None: all have started)."""
+
+    since_us: int
+    until_us: int
+    next_us: int | None
+    moments: int
+    started: int
+    concurrency: int
+    is_forced: bool
+    last_us: int | None = None
+
+
+class Former(NamedTuple):
+    """What a timer was before its moments changed, and which of those had a run."""
+
+    definition: Definition
+    anchor_us: int
+    ranges: Ranges
+
+
+class Past(NamedTuple):
+    """Which of a timer's moments have had a run, so that none gets a second one: `ranges`, and
+    what it was before. The backfills that go on come here too, the first one first."""
+
+    ranges: Ranges = ()
+    former: tuple[Former, ...] = ()
+    backfills: tuple[Backfill, ...] = ()
+
+
+NO_PAST = Past()
+FORMER_KEPT = 8
+
+
 class Timer:
     """One timer; `id` is the id of its TIMER_CREATED. `next_us` and `anchor_us` are steady time
     for EVERY and AFTER, else wall time; `bound_us`, since when the callable is here, is always
-    steady. `target` is whatever the runtime calls."""
+    steady. All moments from `ran_us` on that have come have had a run, those of `past.ranges` too.
+    `target` is whatever the runtime calls, `is_threaded` says that it needs a free worker thread;
+    `lingers` are runs of which an attempt has failed that nothing can stop."""
 
     FIXED = ("id", "name", "created_us")
     FOLDED = (
         "definition",
         "anchor_us",
         "next_us",
-        "paused_us",
+        "paused",
         "mark",
         "tally",
+        "ran_us",
+        "past",
         "open",
     )
-    SOFT = ("bound_us", "deadline_us", "stamp", "target")
+    SOFT = ("bound_us", "deadline_us", "stamp", "target", "is_threaded", "lingers")
     __slots__ = FIXED + FOLDED + SOFT
 
     def __init__(self, id_: int, event: ev.TimerCreated) -> None:
@@ -61,14 +113,18 @@ class Timer:
         self.created_us = event.at_us
         self.anchor_us = event.anchor_us
         self.next_us: int | None = event.next_us
-        self.paused_us: int | None = None
+        self.paused: Pause | None = None
         self.mark = Mark.NONE
         self.tally = NO_RUNS
+        self.ran_us: int | None = None
+        self.past = NO_PAST
         self.open: tuple[int, ...] = ()
         self.bound_us: int | None = None
         self.deadline_us: int | None = None
         self.stamp = 0
         self.target: Any = None
+        self.is_threaded = False
+        self.lingers: tuple[int, ...] = ()
 
     @property
     def is_removed(self) -> bool:
@@ -88,7 +144,9 @@ class Timer:
 
 
 class Run:
-    """One open run: a due moment being carried out, over all its attempts."""
+    """One open run: a due moment being carried out, over all its attempts. `began_us` is when the
+    attempt that is under way began, `until_us` when its time is up, if it has a timeout; both in
+    steady time."""
 
     FIXED = ("id", "timer", "scheduled_us", "due_us", "cause", "missed")
     FOLDED = (
@@ -99,7 +157,7 @@ class Run:
         "stop_reason",
         "error",
     )
-    SOFT = ("deadline_us", "stamp")
+    SOFT = ("deadline_us", "stamp", "began_us", "until_us")
     __slots__ = FIXED + FOLDED + SOFT
 
     def __init__(self, id_: int, timer: Timer, event: ev.RunDue) -> None:
@@ -117,6 +175,7 @@ class Run:
         self.error = ""
         self.deadline_us: int | None = None
         self.stamp = 0
+        self.began_us = self.until_us = 0
 
     @property
     def is_under_way(self) -> bool:

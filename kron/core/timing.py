@@ -14,7 +14,7 @@ from .course import Course, NoMoments
 from .errors import ScheduleError
 from .events import UNSAID, RunMissed
 from .limits import limits_of
-from .model import Definition, Kind, Overlap, Reason
+from .model import Cause, Definition, Kind, Overlap, Reason
 from .moments import IntervalMoments, Moments, OneMoment, cron_moments, field_moments
 from .things import Life, Timer
 
@@ -174,11 +174,16 @@ def has_been_away(machine: Machine, timer: Timer, first: int) -> bool:
 
 
 def passed_until_now(
-    machine: Machine, timer: Timer, first: int | None, reason: Reason | None
+    machine: Machine,
+    timer: Timer,
+    first: int | None,
+    reason: Reason | None,
+    now_us: int | None = None,
 ) -> tuple[list[RunMissed], int | None]:
-    """RUN_MISSED for all from `first` on that has come, and the moment after; what lies behind the
-    bounds stays pending. `reason` None: whatever kept it from running in time."""
-    course, now_us = course_of(timer, machine.state.shift_us), machine.own_now(timer)
+    """RUN_MISSED for all from `first` on that has come (by `now_us`), and the moment after; what
+    lies behind the bounds stays pending. `reason` None: whatever kept it from running in time."""
+    course = course_of(timer, machine.state.shift_us)
+    now_us = machine.own_now(timer) if now_us is None else now_us
     events: list[RunMissed] = []
     while first is not None and course.due_us(first) <= now_us and not course.is_over(first):
         is_left_out = course.left_out(first) is not None
@@ -269,7 +274,19 @@ def _moved_limits_us(machine: Machine, timer: Timer) -> int | None:
 def _waited_for_a_run(machine: Machine, timer: Timer) -> bool:
     """True if what is pending cannot run before a run ends, or could not until just now."""
     is_delayed = timer.definition.terms.overlap is Overlap.DELAY
-    return is_delayed and (bool(timer.open) or timer.tally.last_run_us == machine.now.wall_us)
+    is_behind = bool(timer.lingers) or bool(machine.state.regular(timer))
+    was_behind = timer.id in machine.let_in or timer.tally.last_run_us == machine.now.wall_us
+    return is_delayed and (is_behind or was_behind)
+
+
+def first_without_outcome(state: State, timer: Timer) -> int | None:
+    """The pending moment, or the first of those that wait for the end of an open run."""
+    is_waiting = timer.next_us is None and timer.definition.terms.overlap is Overlap.DELAY
+    if not is_waiting or timer.definition.is_single:
+        return timer.next_us
+    runs = (state.runs[id_] for id_ in timer.open)
+    ran = [state.moment_of(run) for run in runs if run.cause == Cause.SCHEDULE]
+    return moments_of(timer).next_after(max(ran)) if ran else None
 
 
 def _while_up(timer: Timer, life: Life) -> Reason:

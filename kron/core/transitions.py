@@ -8,6 +8,7 @@ from .events import (
     RunCancelled,
     RunDead,
     RunFailed,
+    RunMissed,
     RunRetrying,
     RunStarted,
     RunStopping,
@@ -18,6 +19,7 @@ from .model import RunState as S
 TRANSITIONS: dict[tuple[S, type[Event]], S] = {
     (S.DUE, RunStarted): S.RUNNING,
     (S.DUE, RunCancelled): S.CANCELLED,
+    (S.DUE, RunMissed): S.MISSED,
     (S.RUNNING, RunSucceeded): S.SUCCEEDED,
     (S.RUNNING, RunFailed): S.FAILED,
     (S.RUNNING, RunStopping): S.STOPPING,
@@ -32,7 +34,7 @@ TRANSITIONS: dict[tuple[S, type[Event]], S] = {
     (S.RETRYING, RunCancelled): S.CANCELLED,
 }
 
-FINAL = frozenset({S.SUCCEEDED, S.DEAD, S.CANCELLED})
+FINAL = frozenset({S.SUCCEEDED, S.DEAD, S.CANCELLED, S.MISSED})
 """A run in one of these is over; in any other it is open."""
 
 

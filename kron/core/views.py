@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import deepcopy
 from itertools import islice
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 from .apply import DAY_US
+from .capacity import Capacity
 from .duration import format_duration
 from .errors import ScheduleError
 from .ids import run_id_text
 from .instants import text
 from .model import Definition, Kind, Now, RunState
 from .rows import Row, row_of
+from .run_views import (
+    BackfillStatus,
+    PauseStatus,
+    RunStatus,
+    backfill_status,
+    pause_status,
+    run_statuses,
+)
 from .state import State
 from .things import OUTCOME_WORDS, Tally, Timer
 from .timing import is_invalid, known_course, on_from
 
 
 class TimerDescription(TypedDict):
-    """What was asked for, as people write it."""
+    """What was asked for, as people write it. `command` is what a command timer starts, and
+    `command_hash` the same for the same command; `key` is that hash where nobody gave one."""
 
     schedule: str
     timezone: str
@@ -34,6 +44,14 @@ class TimerDescription(TypedDict):
     overlap: str
     max_attempts: int
     retry_delay: str
+    timeout: str | None
+    weight: int
+    priority: int
+    key: str | None
+    key_limit: int
+    executor: str | None
+    command: str | None
+    command_hash: str | None
     args: list[Any]
     kwargs: dict[str, Any]
     metadata: dict[str, Any]
@@ -45,7 +63,8 @@ class TimerStatus(TimerDescription):
 
     `state` is one of scheduled, running, retrying, dead, orphaned, paused, cancelled, invalid;
     `invalid` then says why. `next_run_at` is when it really starts, jitter and all.
-    `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended.
+    `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended, and
+    `runs` tells of each; `paused` and `backfill` of what is going on.
     `outcomes` has the latest 30, the newest last: OK, DEAD, CANCELLED, MISSED, SKIPPED_OVERLAP.
     """
 
@@ -61,6 +80,9 @@ class TimerStatus(TimerDescription):
     finished: bool
     created_at: str | None
     open_runs: list[str]
+    runs: list[RunStatus]
+    paused: PauseStatus | None
+    backfill: BackfillStatus | None
     succeeded: int
     failed: int
     missed: int
@@ -71,7 +93,8 @@ class TimerStatus(TimerDescription):
 class HistoryRow(TypedDict):
     """One ended attempt, or one skipped or missed moment (`run_id` None), newest first.
 
-    A MISSED row stands for `count` moments, from `scheduled_at` to `last_scheduled_at`.
+    A MISSED row stands for `count` moments, from `scheduled_at` to `last_scheduled_at`. `cause` is
+    schedule, manual or backfill; `exit_code` that of a command that failed.
     """
 
     timer: str
@@ -86,20 +109,29 @@ class HistoryRow(TypedDict):
     duration_ms: float | None
     error: str | None
     reason: str | None
+    cause: str
+    exit_code: int | None
 
 
 def timer_status(
-    state: State, timer: Timer, now: Now, log_id: str, *, is_live: bool, fn_name: str | None
+    state: State,
+    timer: Timer,
+    now: Now,
+    log_id: str,
+    *,
+    capacity: Capacity | None,
+    fn_name: str | None,
 ) -> TimerStatus:
-    """The timer as of the last confirmed record."""
+    """The timer as of the last confirmed record; `capacity` None: nobody carries it out."""
     values = state.confirmed(timer)
     definition: Definition = values["definition"]
     runs = [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
     invalid = _invalid(state, definition)
-    word = _state_word(values, runs, is_orphan=is_live and timer.bound_us is None)
+    word = _state_word(values, runs, is_orphan=capacity is not None and timer.bound_us is None)
     if invalid is not None:
         word = "invalid"
     next_us = _next_us(state, timer, values, runs, word)
+    is_held = values["paused"] is not None and values["next_us"] is not None
     tally: Tally = values["tally"]
     took_us = tally.last_took_us
     recent = now.wall_us // DAY_US - 7
@@ -114,9 +146,12 @@ def timer_status(
         "last_status": tally.last_status,
         "next_run_at": text(next_us),
         "retries_last_7d": sum(n for day, n in tally.retry_days if day > recent),
-        "finished": next_us is None and not runs and invalid is None,
+        "finished": next_us is None and not (is_held or runs or invalid),
         "created_at": text(values["created_us"]),
         "open_runs": [run_id_text(run["id"], run["scheduled_us"], log_id) for run in runs],
+        "runs": run_statuses(state, timer, runs, log_id, capacity) if runs else [],
+        "paused": pause_status(state, values),
+        "backfill": backfill_status(state, timer, values),
         "succeeded": tally.succeeded,
         "failed": tally.failed,
         "missed": tally.missed,
@@ -141,6 +176,9 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
         "finished": False,
         "created_at": None,
         "open_runs": [],
+        "runs": [],
+        "paused": None,
+        "backfill": None,
         "succeeded": 0,
         "failed": 0,
         "missed": 0,
@@ -165,6 +203,14 @@ def describe(definition: Definition) -> TimerDescription:
         "overlap": terms.overlap.value,
         "max_attempts": terms.max_attempts,
         "retry_delay": format_duration(terms.retry_delay_us),
+        "timeout": None if terms.timeout_us is None else format_duration(terms.timeout_us),
+        "weight": terms.weight,
+        "priority": terms.priority,
+        "key": terms.lock_key or None,
+        "key_limit": terms.key_limit,
+        "executor": terms.executor or None,
+        "command": None if terms.command is None else terms.command.line,
+        "command_hash": None if terms.command is None else terms.command.hash,
         "args": deepcopy(list(terms.args)),
         "kwargs": deepcopy(terms.kwargs or {}),
         "metadata": deepcopy(terms.metadata or {}),
@@ -200,12 +246,14 @@ def history_row(row: Row, log_id: str) -> HistoryRow:
         "duration_ms": None if row.took_us is None else row.took_us / 1000,
         "error": row.error or None,
         "reason": row.reason or None,
+        "cause": str(row.cause or "schedule"),
+        "exit_code": row.exit_code,
     }
 
 
 def _state_word(values: dict[str, Any], runs: list[dict[str, Any]], *, is_orphan: bool) -> str:
     states = {run["state"] for run in runs}
-    if values["paused_us"] is not None:
+    if values["paused"] is not None:
         return "paused"
     if is_orphan:
         return "orphaned"
@@ -224,7 +272,7 @@ def _next_us(
     if word == "retrying":
         waits: list[int] = [run["retry_us"] for run in runs if run["retry_us"] is not None]
         return min(waits) + state.shift_us
-    next_us: int | None = values["next_us"]
+    next_us: int | None = _behind_pause(state, timer, values)
     definition = values["definition"]
     if next_us is not None and definition.terms.is_particular:
         course = known_course(definition, values["anchor_us"], timer.name, state.shift_us)
@@ -232,6 +280,26 @@ def _next_us(
             next_us = on_from(course, definition, next_us).next_allowed(next_us)
         next_us = None if next_us is None else course.due_us(next_us)
     return None if next_us is None else state.to_wall(timer, next_us)
+
+
+def _behind_pause(state: State, timer: Timer, values: dict[str, Any]) -> int | None:
+    """The next moment; of a pause that ends by itself the first that it lets run, else None."""
+    next_us, pause = values["next_us"], values["paused"]
+    if next_us is None or pause is None:
+        return cast(int | None, next_us)
+    if pause.until_us is None:
+        return None
+    definition: Definition = values["definition"]
+    shift_us = state.shift_us * (definition.is_elapsed - pause.is_elapsed)
+    end_us = pause.until_us - shift_us
+    if next_us > end_us:
+        return cast(int, next_us)
+    if definition.is_one_shot:
+        return int(end_us)
+    if definition.is_single:
+        return int(end_us) + int(definition.value)
+    course = known_course(definition, values["anchor_us"], timer.name, state.shift_us)
+    return course.moments.next_after(end_us)
 
 
 def _invalid(state: State, definition: Definition) -> str | None:

@@ -13,7 +13,7 @@ from . import events as ev
 from .accounts import tell_past
 from .ids import run_id_text
 from .instants import text
-from .outlook import Outlook, ahead, no_process, outlook
+from .outlook import Outlook, ahead, in_progress, no_process, outlook
 from .rows import Row
 from .standing import SECOND_US, OpenRun, Standing
 from .telling import retold
@@ -27,10 +27,12 @@ class Why(TypedDict):
     `outcome` is one of ran, running, waiting (a run is there, but not begun, or between two
     attempts), failed (it is dead), cancelled, missed, skipped, pending (it has come, and nothing
     has been done about it yet), coming (in the future), none (nothing was due, or will be),
-    unknown (the records of that time were let go). `because` is a reason of RUN_DUE or RUN_MISSED,
-    "overlap", "retry", "cancel", "removed", "crashed", "shutdown", or None. `window` is when no
-    process ran (if it was killed, from its last sign of life on; None: not known, or not yet). A
-    missed moment may be one of `moments`, from `first_at` to `last_at`. `text` has the sentences.
+    unknown (the records of that time were let go). `because` is a reason of RUN_DUE or RUN_MISSED
+    (also of a moment that a backfill has run since), "backfill", "overlap", "retry", what it waits
+    for ("capacity", "key", "threads", "thread"), "cancel", "removed", "crashed", "shutdown",
+    "restart", or None. `window` is when no process ran (if it was killed, from its last sign of
+    life on; None: not known, or not yet). A missed moment may be one of `moments`, from `first_at`
+    to `last_at`. `text` has the sentences.
     """
 
     timer: str
@@ -53,14 +55,29 @@ class Why(TypedDict):
     text: list[str]
 
 
+class Again(NamedTuple):
+    """The latest run of a backfill for a moment: its last line of history or, if it is open, the
+    run; `tries` and `due` as those of Facts."""
+
+    scheduled_us: int
+    row: Row | None = None
+    run: OpenRun | None = None
+    tries: tuple[Row, ...] = ()
+    due: ev.RunDue | None = None
+
+
 class Facts(NamedTuple):
     """What is known about the latest moment at or before `asked_us` (None: now).
 
     `row` is the latest line of history about it, `run` its run if that is open, `tries` the lines
     of its run's attempts, newest first, and `due` its RUN_DUE. `by` is the run that was in the way
-    of a skipped one, `heir` the run that stands for a missed one, each with its RUN_DUE.
-    `is_complete` says that no record was let go, `is_past_era` that the clock was set back by
-    hours since.
+    of a skipped one, `heir` the run that stands for a missed one, or took the place of one that
+    was stopped, each with its RUN_DUE. `again` is what a backfill has made of the moment,
+    `resumed` the end of the pause that it fell into.
+
+    `is_by_over` says that `by` had ended, but for a thread that nothing can stop, `is_stop_known`
+    that the event was found by which a run was stopped for another one, `is_complete` that no
+    record was let go, `is_past_era` that the clock was set back by hours since.
     """
 
     standing: Standing
@@ -72,6 +89,10 @@ class Facts(NamedTuple):
     due: ev.RunDue | None = None
     by: tuple[int, ev.RunDue | None] | None = None
     heir: tuple[int, ev.RunDue] | None = None
+    again: Again | None = None
+    is_by_over: bool = False
+    is_stop_known: bool = False
+    resumed: ev.TimerResumed | None = None
     is_complete: bool = True
     is_past_era: bool = False
 
@@ -105,8 +126,8 @@ def why(facts: Facts) -> Why:
     else:
         tell_past(facts, story)
     if facts.asked_us is None:
-        more = [*no_process(standing), comes.text]
-        story["text"] += [each for each in more if each not in story["text"]]
+        more = [*no_process(standing), *in_progress(standing), comes.text]
+        story["text"] = [*dict.fromkeys([*story["text"], *more])]
     story["because"] = story["because"] and str(story["because"])
     story["next_because"] = story["next_because"] and str(story["next_because"])
     story["text"] = retold(story["text"], UTC, mark="Z")

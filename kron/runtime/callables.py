@@ -1,38 +1,87 @@
-"""What a callback accepts, checked when it is registered."""
+"""What a timer calls or starts, checked when it is registered."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+from .command import Command, importable_name
+
+Lane: TypeAlias = Literal["task", "thread", "process"]
+"""Which executor carries it out: on the loop, in a thread, or in a process of its own."""
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _CONTEXT_NAMES = ("context", "ctx")
+_LINE_CHARACTERS = 100
 
 
 class Target:
-    """A callable with its arguments, ready to be called for a run."""
+    """A callable with its arguments, or a command, ready to be carried out for a run."""
 
-    __slots__ = ("args", "fn", "is_async", "kwargs", "name", "wants_context")
+    __slots__ = ("args", "executor", "fn", "is_async", "kwargs", "lane", "name", "wants_context")
 
-    def __init__(self, fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]):
-        """Raises TypeError, naming the callable, if it cannot be called like this."""
-        if not callable(fn):
-            raise TypeError(f"fn must be callable, not {type(fn).__name__}.")
-        self.fn = fn
+    def __init__(
+        self,
+        fn: Callable[..., Any] | Command,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        executor: str | None = None,
+    ) -> None:
+        """Raises TypeError, naming the callable, if it cannot be called like this, and
+        ScheduleError for a function that a process could not find. `executor` is one of
+        EXECUTORS."""
+        self.fn: Any = fn
         self.args = tuple(args)
         self.kwargs = dict(kwargs)
+        self.executor = executor
         self.name = callable_name(fn)
+        self.is_async = self.wants_context = False
+        self.lane: Lane = "process"
+        if isinstance(fn, Command):
+            self._check_command()
+            return
+        if not callable(fn):
+            raise TypeError(f"fn must be callable, not {type(fn).__name__}.")
         if _is(fn, inspect.isgeneratorfunction) or _is(fn, inspect.isasyncgenfunction):
             raise TypeError(f"{self.name} is a generator function; calling it would run nothing.")
         self.is_async = _is(fn, inspect.iscoroutinefunction)
+        self.lane = self._lane()
         self.wants_context = self._wants_context()
 
-    def is_for(self, fn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    def is_for(
+        self,
+        fn: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        executor: str | None = None,
+    ) -> bool:
         """Whether this is the target of the same call, so that a loop which registers one function
         a thousand times has it looked at once."""
-        return self.fn is fn and not (args or kwargs or self.args or self.kwargs)
+        is_plain = not (args or kwargs or self.args or self.kwargs)
+        return self.fn is fn and is_plain and self.executor == executor
+
+    def _check_command(self) -> None:
+        if self.args or self.kwargs:
+            raise TypeError(
+                f"{self.name}: a command takes no args= and kwargs=. Put them into its argv."
+            )
+        if self.executor is not None:
+            raise TypeError(f"{self.name}: a command is a process already; leave executor= out.")
+
+    def _lane(self) -> Lane:
+        if self.executor is None:
+            return "task" if self.is_async else "thread"
+        if self.executor == "process":
+            importable_name(self.fn)
+            return "process"
+        if self.is_async:
+            raise TypeError(
+                f"{self.name} is a coroutine function, which runs on the event loop. Leave"
+                ' executor="thread" out.'
+            )
+        return "thread"
 
     def _wants_context(self) -> bool:
         try:
@@ -74,7 +123,11 @@ def _is(fn: Callable[..., Any], question: Callable[[Any], bool]) -> bool:
 
 
 def callable_name(fn: Any) -> str:
-    """What people call the function behind partials, methods and callable objects."""
+    """What people call the function behind partials, methods and callable objects; the line of a
+    command, cut where it is long: all of it is in the definition."""
+    if isinstance(fn, Command):
+        line = fn.spec.line
+        return line if len(line) <= _LINE_CHARACTERS else line[: _LINE_CHARACTERS - 1] + "…"
     while isinstance(fn, functools.partial):
         fn = fn.func
     return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from kron.core.ids import run_id_text
 from kron.core.instants import text
-from kron.core.things import Run
 
-from .callables import Target
+if TYPE_CHECKING:  # a process that carries out one function needs neither
+    from kron.core.things import Run
+
+    from .callables import Target
 
 
 class RunContext(TypedDict):
@@ -19,7 +21,7 @@ class RunContext(TypedDict):
     `run_id` and `idempotency_key` are the same over all attempts of a run, and the key belongs to
     timer and moment (and clock era: a clock that was set back by hours repeats moments).
     `scheduled_at` is the nominal moment (RFC 3339, UTC); `missed` counts the earlier moments this
-    run stands for.
+    run stands for; `backfill` says that somebody asked for a past moment to be run.
     """
 
     timer_id: str
@@ -52,6 +54,11 @@ class Job:
         self._era = era
         self._definition = run.timer.definition
 
+    @property
+    def run_id(self) -> str:
+        """The run as people see it."""
+        return run_id_text(self.run, self._run.scheduled_us, self.log_id)
+
     def call(self) -> Any:
         """Call the callable with its arguments, and with the context if it takes one."""
         target = self.target
@@ -68,19 +75,30 @@ class Job:
         scheduled_at = text(run.scheduled_us) or ""
         return {
             "timer_id": self.timer,
-            "run_id": run_id_text(run.id, run.scheduled_us, self.log_id),
+            "run_id": self.run_id,
             "attempt": self.attempt,
             "max_attempts": definition.terms.max_attempts,
             "scheduled_at": scheduled_at,
             "idempotency_key": f"{self.timer}:{scheduled_at}" + (f"~{self._era}" * bool(self._era)),
             "missed": run.missed,
             "manual": run.cause == "manual",
-            "backfill": False,
+            "backfill": run.cause == "backfill",
             "metadata": deepcopy(definition.terms.metadata or {}),
         }
 
 
-CURRENT: ContextVar[Job | None] = ContextVar("kron_current_run", default=None)
+class Carried(Protocol):
+    """A run that is being carried out here: a Job, or what another process has of one."""
+
+    run: int
+    attempt: int
+    log_id: str
+
+    def context(self) -> RunContext:
+        """A new dict each time."""
+
+
+CURRENT: ContextVar[Carried | None] = ContextVar("kron_current_run", default=None)
 
 
 def current_run() -> RunContext | None:

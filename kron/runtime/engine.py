@@ -21,11 +21,16 @@ from kron.core import events as ev
 from kron.core.codec import encode
 from kron.core.errors import KronError, KronStopped, LogFailed, StorageError
 from kron.core.machine import Machine, Step
-from kron.core.model import Reason, RunState
+from kron.core.model import Reason, RunState, Stop
 from kron.storage.log import Log
 
+from .callables import Lane
 from .clock import Clock
 from .context import Job
+from .environment import Providers
+from .meter import Meter
+from .output import Outputs
+from .processes import Processes
 from .promise import promise
 from .reading import Reading
 from .registry import Registration, registered
@@ -48,7 +53,7 @@ class Engine:
     `submit` and `hand_in` may be called from any thread; all else belongs to the loop.
     """
 
-    def __init__(self, machine: Machine, log: Log, clock: Clock) -> None:
+    def __init__(self, machine: Machine, log: Log, clock: Clock, outputs: Outputs) -> None:
         self.machine = machine
         self.log = log
         self.clock = clock
@@ -62,6 +67,13 @@ class Engine:
         self.grown_bytes = sys.maxsize
         self.tasks = Tasks(self.hand_in, self.loop)
         self.threads = Threads(self.hand_in, self._adopt, self.loop)
+        self.processes = Processes(self.hand_in, outputs, Providers())
+        self.meter = Meter()
+        self._lanes: dict[Lane, Callable[[Job], None]] = {
+            "task": self.tasks.start,
+            "thread": self.threads.start,
+            "process": self.processes.start,
+        }
         self._inbox: deque[c.Command] = deque()
         self._callers: dict[int, tuple[Future[Any] | None, Registration | None]] = {}
         self._backlog: list[Registration] = []
@@ -142,6 +154,7 @@ class Engine:
             self._refuse_all()
             self._tell_watchers()
             self.threads.stop()
+            self.processes.stop()
             self.clock.leave(self)
 
     async def _turn(self) -> None:
@@ -150,10 +163,12 @@ class Engine:
             raise self.failure
         if self._backlog:
             self._feed()
+        self.machine.capacity.free_threads = self.threads.free
         step = self.machine.step(self._inbox, self.clock.now())
         if step.events:
             await self._append(step)
         self.machine.confirm()
+        self.meter.see(step.events)
         if step.answers:
             self._bind(step)
         for event in step.events:
@@ -286,10 +301,7 @@ class Engine:
         target = run.timer.target
         state = self.machine.state
         job = Job(run, target, self.log.log_id, state.era_of(run.id) if state.eras else 0)
-        if target.is_async:
-            self.tasks.start(job)
-        else:
-            self.threads.start(job)
+        self._lanes[target.lane](job)
 
     def _adopt(self, job: Job, awaitable: Any) -> None:
         """A thread's callback returned something to await; the run may have been stopped since."""
@@ -300,8 +312,10 @@ class Engine:
 
     def _stop(self, event: ev.RunStopping) -> None:
         run = self.machine.state.runs.get(event.run)
-        if run is not None and not self.tasks.cancel(run.id):
-            self.threads.cancel(run.id)
+        if run is None or any(lane.cancel(run.id) for lane in (self.tasks, self.processes)):
+            return
+        if not self.threads.cancel(run.id) and event.reason == Stop.TIMEOUT:
+            self.hand_in(c.Linger(run.id, run.attempt))
 
     def _warn_missed(self, event: ev.RunMissed) -> None:
         if event.reason == Reason.PAST:

@@ -30,6 +30,8 @@ from .clock import Clock
 from .collector import LARGE, give_back, paused, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
+from .leftovers import end_leftovers
+from .output import Outputs
 from .promise import promise
 from .recovery import recover
 from .registry import Registration
@@ -49,10 +51,12 @@ Door = Callable[["Host"], Awaitable[None]]
 
 
 class Keeping(NamedTuple):
-    """What is kept of the past: history in sealed records, and one-shots that have ended."""
+    """What is kept of the past: history in sealed records, one-shots that have ended, and what runs
+    printed."""
 
     history: Retention = Retention()
     finished_us: int = KEEP_FINISHED_US
+    output_us: int = 30 * 86_400_000_000
 
 
 KEEPING = Keeping()
@@ -71,9 +75,13 @@ class Host:
         clock: Clock,
         registrations: list[Registration],
         version: str,
+        outputs: Outputs,
         keeping: Keeping = KEEPING,
+        max_concurrency: int | None = None,
     ) -> None:
         self.log = log
+        self.outputs = outputs
+        self.max_concurrency = max_concurrency
         self.started: Future[Engine] = promise()
         self.over: Future[None] = promise()
         self.boot = secrets.token_hex(8)
@@ -150,9 +158,11 @@ class Host:
             machine = await recover(self.log)
             machine.agenda.keep_finished_us = self._keeping.finished_us
             self.log.leave_word("")  # what the last one left, if it failed
-            self.engine = Engine(machine, self.log, self._clock)
+            await in_thread(self._prepare_outputs)
+            self.engine = Engine(machine, self.log, self._clock, self.outputs)
             self.compaction = Compaction(self.engine, self._keeping.history)
-            start = c.Start(self.boot, os.getpid(), self.version, torn)
+            limit = self.max_concurrency
+            start = c.Start(self.boot, os.getpid(), self.version, torn, limit)
             await self._live(self.engine, self.compaction, start)
         except BaseException as exc:
             failure = exc
@@ -194,6 +204,11 @@ class Host:
                 group.start_soon(self._beside, engine, door, "the control socket is closed")
             await self._until_over(engine)
             group.cancel_scope.cancel()
+
+    def _prepare_outputs(self) -> None:
+        """What a killed process has left is ended first: its runs are about to be run again."""
+        self.outputs.prepare(self._clock.now().wall_us / 1_000_000)
+        end_leftovers(self.outputs)
 
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
         self._no_collections.close()

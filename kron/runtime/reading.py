@@ -6,10 +6,13 @@ import asyncio
 import builtins
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from kron.core import commands as c
+from kron.core.command import CommandSpec
 from kron.core.errors import KronStopped
 from kron.core.machine import Machine
+from kron.core.steering import Backfill, BackfillAsked, previewed
 from kron.core.things import Timer
 from kron.core.views import TimerStatus, by_next_run, timer_status
 from kron.storage.log import Log
@@ -23,6 +26,17 @@ T = TypeVar("T")
 
 OVERDUE_US = 5_000_000
 """A timer whose moment passed longer ago than this is noted: the loop may have been blocked."""
+GRACE_US = 60_000_000
+"""Beyond this nothing but a fault explains it, where a timer has no `grace=` of its own."""
+
+
+class Overdue(NamedTuple):
+    """A timer that should have run at `since_us` (wall time), `late_us` ago."""
+
+    timer: str
+    since_us: int
+    late_us: int
+    is_beyond_grace: bool
 
 
 class Reading:
@@ -69,22 +83,58 @@ class Reading:
 
     def why(self, name: str, at: object) -> Story:
         """The question for a moment of a timer. Raises ScheduleError or TypeError for `at`."""
-        now_us = self._clock.now().wall_us
-        return story_of(self._machine.state, self._log, name, at, now_us, is_live=True)
+        now_us, machine = self._clock.now().wall_us, self._machine
+        state, capacity = machine.state, machine.capacity
+        return story_of(state, self._log, name, at, now_us, is_live=True, capacity=capacity)
 
-    def overdue(self) -> builtins.list[tuple[str, int]]:
-        """Timers that should have run a while ago, and since when (wall time): there are none."""
+    def commands(self) -> builtins.list[tuple[str, CommandSpec | None]]:
+        """All timers, each with the command that it starts."""
+        state = self._machine.state
+        return [
+            (timer.name, state.confirmed(timer)["definition"].terms.command)
+            for timer in state.confirmed_timers()
+        ]
+
+    def backfill(self, asked: BackfillAsked, cmd_id: str = "") -> c.Backfill:
+        """The command for what is asked. Raises UnknownTimer, ScheduleError, TypeError."""
+        definition = self._machine.timer(asked.name).definition
+        return asked.command(definition, self._clock.now().wall_us, cmd_id)
+
+    def backfill_preview(self, command: c.Backfill) -> Backfill:
+        """What it would run. Raises UnknownTimer, ScheduleError."""
+        return previewed(self._machine.state, self._machine.timer(command.name), command)
+
+    def backfills(self, since_us: int) -> builtins.list[c.Backfill]:
+        """The commands that backfill what this process has registered until now."""
+        now_us = self._clock.now().wall_us
+        return [
+            c.Backfill(timer.name, since_us, now_us)
+            for timer in self._machine.state.confirmed_timers()
+            if timer.target is not None and not timer.definition.is_one_shot
+        ]
+
+    def overdue(self) -> builtins.list[Overdue]:
+        """Timers that should have run a while ago: there are none. Those beyond their grace come
+        first (it is taken to be no less than that while), then the latest."""
         machine, now_us = self._machine, self._clock.now().wall_us
         state = machine.state
         earliest_us = machine.agenda.deadlines.next()
         latest_us = now_us - state.shift_us - OVERDUE_US
         if not machine.is_active or earliest_us is None or earliest_us > latest_us:
             return []
-        return [
-            (timer.name, timer.deadline_us + state.shift_us)
-            for timer in state.confirmed_timers()
+        found = [
+            self._overdue(timer, timer.deadline_us + state.shift_us, now_us)
+            for timer in state.timers.values()
             if timer.deadline_us is not None and timer.deadline_us <= latest_us
+            if state.confirmed_timer(timer.name) is timer
         ]
+        return sorted(found, key=lambda each: (not each.is_beyond_grace, each.since_us))
+
+    def _overdue(self, timer: Timer, since_us: int, now_us: int) -> Overdue:
+        grace_us = timer.definition.terms.grace_us
+        allowed_us = max(GRACE_US if grace_us is None else grace_us, OVERDUE_US)
+        late_us = now_us - since_us
+        return Overdue(timer.name, since_us, late_us, late_us > allowed_us)
 
     def next_one_shot(self) -> tuple[str, float] | None:
         """The one-shot that is to fire next, and in how many seconds."""
@@ -102,4 +152,5 @@ class Reading:
     def _status(self, timer: Timer) -> TimerStatus:
         fn_name = timer.target.name if timer.target else timer.definition.terms.fn_name or None
         state, now, log_id = self._machine.state, self._machine.now, self._log.log_id
-        return timer_status(state, timer, now, log_id, is_live=True, fn_name=fn_name)
+        capacity = self._machine.capacity
+        return timer_status(state, timer, now, log_id, capacity=capacity, fn_name=fn_name)

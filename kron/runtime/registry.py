@@ -1,4 +1,4 @@
-"""What `schedule` was asked for in this process: kept here while no scheduler is running.
+"""What `schedule` was asked for in this process: checked, and kept while no scheduler runs.
 
 A running engine has it all (definition and callable are on its timers), so there is no second
 copy of a million registrations; when it has ended, it is asked what is to be handed to the next.
@@ -6,18 +6,22 @@ copy of a million registrations; when it has ended, it is asked what is to be ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from kron.core import commands as c
-from kron.core.definition import size_of
-from kron.core.errors import UnknownTimer
+from kron.core.definition import check_name, define, size_of
+from kron.core.errors import ScheduleError, UnknownTimer
 from kron.core.model import Definition
 from kron.core.state import State
+from kron.core.terms import ScheduleOptions
 from kron.core.things import Timer
 from kron.core.views import TimerStatus, by_next_run, waiting_status
 
-from .callables import Target
+from .callables import Target, callable_name
+from .command import Command, resolve
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Registration(NamedTuple):
@@ -31,7 +35,37 @@ class Registration(NamedTuple):
 
     def command(self) -> c.Schedule:
         """The command that makes it durable."""
-        return c.Schedule(self.name, self.definition, self.called_us, self.size_bytes)
+        is_threaded = self.target.lane == "thread"
+        return c.Schedule(
+            self.name, self.definition, self.called_us, self.size_bytes, is_threaded=is_threaded
+        )
+
+
+def refuse_heavy(registrations: Iterable[Registration], max_concurrency: int | None) -> None:
+    """ScheduleError for a timer whose weight is more than all that runs at once may weigh."""
+    if max_concurrency is None:
+        return
+    for each in registrations:
+        weight = each.definition.terms.weight
+        if weight > max_concurrency:
+            raise ScheduleError(
+                f"weight={weight} of {each.name!r} is above max_concurrency={max_concurrency}; no"
+                " run of it could ever start. Give it a smaller weight, or raise max_concurrency."
+            )
+
+
+def decorator(
+    schedule: Callable[..., object], name: str, options: ScheduleOptions
+) -> Callable[[F], F]:
+    """What `schedule` without `fn` returns; the arguments are checked now."""
+    check_name(name)
+    define(**options, name=name)
+
+    def register(fn: F) -> F:
+        schedule(name, fn, **options)
+        return fn
+
+    return register
 
 
 class Former(Protocol):
@@ -47,6 +81,31 @@ class Registry:
     def __init__(self) -> None:
         self._waiting: dict[str, Registration] = {}
         self._former: Former | None = None
+        self._last_target: Target | None = None
+
+    def registration(
+        self, name: str, fn: Any, options: ScheduleOptions, called_us: int
+    ) -> Registration:
+        """What one `schedule` call asks for; it is not kept. Any thread may call this.
+
+        Raises ScheduleError or TypeError, naming argument, value and remedy.
+        """
+        check_name(name)
+        found: Any = resolve(fn) if isinstance(fn, str) else fn
+        command = found.spec if isinstance(found, Command) else None
+        definition, size_bytes = define(
+            **options, fn_name=callable_name(found), name=name, command=command
+        )
+        target = self._target(found, definition)
+        return Registration(name, definition, size_bytes, target, called_us)
+
+    def _target(self, fn: Any, definition: Definition) -> Target:
+        """That of the call before, where it is the same."""
+        terms, last = definition.terms, self._last_target
+        args, kwargs, executor = terms.args, terms.kwargs or {}, terms.executor or None
+        if last is None or not last.is_for(fn, args, kwargs, executor):
+            last = self._last_target = Target(fn, args, kwargs, executor)
+        return last
 
     def add(self, registration: Registration) -> None:
         """Keep it for the next start, in place of an earlier one of that name."""

@@ -21,9 +21,9 @@ class ShutdownReport(TypedDict):
     """What `shutdown` did: run ids by what became of them.
 
     `finished` ended by themselves while it waited; `interrupted` were asked to stop and are due
-    again at the next start; `abandoned` are those of them that did not stop (a thread cannot be
-    killed); `pending` is the run that called `shutdown` itself and goes on. `error` says why the
-    scheduler had stopped before, if it had.
+    again at the next start; `abandoned` did not stop (a thread cannot be killed, also one whose
+    attempt had timed out before); `pending` is the run that called `shutdown` itself and goes on.
+    `error` says why the scheduler had stopped before, if it had.
     """
 
     stopped: bool
@@ -65,20 +65,23 @@ async def stop(engine: Engine, requests: list[StopRequest], boot: str) -> None:
     and so does a cancellation. The report goes out when everything is released, but to a run that
     called `shutdown` itself already when all the others have ended.
     """
-    names = {run: _name(engine, run) for run in engine.running()}
+    names = {run: _name(engine, run) for run in engine.running()} | engine.threads.names()
     await _ask(engine, c.Drain())
     pace = _Pace(engine, requests)
     await pace.until_ended(lambda: {request.own_run for request in requests})
     _answer_own(engine, requests, names)
     await pace.until_ended(set)
-    asked = engine.running()
-    finished = names.keys() - asked
-    abandoned: set[int] = set()
+    asked, abandoned = engine.running(), _lingering(engine)
+    finished = names.keys() - asked - abandoned
     if asked:
         await _ask(engine, c.StopRuns())
         pace.give(CANCEL_SECONDS)
         await pace.until_ended(engine.threads.running)
-        abandoned = engine.running()
+        if engine.processes.running():
+            engine.processes.kill_all()
+            pace.give(CANCEL_SECONDS)
+            await pace.until_ended(engine.threads.running)
+        abandoned = engine.running() | _lingering(engine)
         await _ask(engine, c.AbandonRuns())
     await _ask(engine, c.Stopped(boot))
     report = empty_report(None if engine.failure is None else str(engine.failure))
@@ -90,7 +93,7 @@ async def stop(engine: Engine, requests: list[StopRequest], boot: str) -> None:
 
 
 def _answer_own(engine: Engine, requests: list[StopRequest], names: dict[int, str]) -> None:
-    left = engine.running()
+    left = engine.running() | _lingering(engine)
     for request in requests:
         if request.own_run in left:
             report = empty_report()
@@ -99,6 +102,11 @@ def _answer_own(engine: Engine, requests: list[StopRequest], names: dict[int, st
             report["finished"] = sorted(names[run] for run in names.keys() - left)
             request.final = report
             request.answer()
+
+
+def _lingering(engine: Engine) -> set[int]:
+    """Runs of which an attempt that timed out goes on in its thread."""
+    return {run for run, _ in engine.machine.lingering}
 
 
 def _name(engine: Engine, run: int) -> str:
@@ -136,7 +144,7 @@ class _Pace:
     async def until_ended(self, besides: Callable[[], Set[int | None]]) -> None:
         """Until no attempt but those of `besides()` is carried out, or the time is up."""
         engine = self._engine
-        while engine.running() - besides() and not engine.is_over:
+        while (engine.running() | _lingering(engine)) - besides() and not engine.is_over:
             left_s = self._left_s()
             if left_s <= 0 or self._is_cancelled:
                 return

@@ -6,17 +6,25 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
+from kron.core.capacity import Capacity
 from kron.core.codec import decode
 from kron.core.decide_clock import REBASE_US
 from kron.core.errors import LogTruncated, UnknownTimer
-from kron.core.events import POSITIONS, Event, RunDue, RunSkippedOverlap
+from kron.core.events import (
+    POSITIONS,
+    Event,
+    RunDue,
+    RunSkippedOverlap,
+    RunStopping,
+    TimerResumed,
+)
 from kron.core.instants import parse_instant
-from kron.core.model import Cause
+from kron.core.model import Cause, Reason, Stop
 from kron.core.rows import Row
 from kron.core.standing import OpenRun, Standing, standing_of
 from kron.core.state import State
 from kron.core.views import Recent, recent
-from kron.core.why import Facts, Why, until_of, why
+from kron.core.why import Again, Facts, Why, until_of, why
 from kron.storage.blocking import in_thread
 from kron.storage.log import Record
 
@@ -24,6 +32,9 @@ PAGE = 200
 """Rows of history that are read at once."""
 TRIGGERS = 100
 """So many runs triggered by hand are passed over in search of a moment of the schedule."""
+LOOKS = 200
+"""So many records before the end of a run are looked at for the word that it was to stop."""
+_STOOD_FOR_BY_NOBODY = (Reason.DELAYED, Reason.EXCLUDED, Reason.BOUNDS)
 
 
 class KeepsRecords(Protocol):
@@ -65,14 +76,22 @@ class Story(NamedTuple):
 
 
 def story_of(
-    state: State, log: KeepsRecords, name: str, at: object, now_us: int, *, is_live: bool
+    state: State,
+    log: KeepsRecords,
+    name: str,
+    at: object,
+    now_us: int,
+    *,
+    is_live: bool,
+    capacity: Capacity | None = None,
 ) -> Story:
-    """The question for a timer and an instant (None: now). Raises ScheduleError or TypeError for
-    an `at` that is none, or has no time zone."""
+    """The question for a timer and an instant (None: now); `capacity` is that of the process that
+    carries the schedule out. Raises ScheduleError or TypeError for an `at` that is none, or has no
+    time zone."""
     asked_us = None if at is None else parse_instant(at, None, argument="at")
     if not isinstance(name, str):
         raise TypeError(f"a timer's name must be a string, not {type(name).__name__}.")
-    standing = standing_of(state, name, now_us, is_live=is_live)
+    standing = standing_of(state, name, now_us, is_live=is_live, capacity=capacity)
     return Story(log, standing, state.eras, asked_us, recent(state, name, PAGE))
 
 
@@ -90,6 +109,7 @@ class _Search:
         self._by_hand: Row | None = None
         self._triggers = 0
         self._tries: list[Row] = []
+        self._again: list[Row] = []
 
     def facts(self) -> Facts:
         """All that there is to know."""
@@ -101,11 +121,14 @@ class _Search:
             return facts
         run, pending_us = self._claims()
         self._look(run, pending_us)
-        facts = facts._replace(is_complete=self._log.base == 0)
+        again, is_all = self._backfilled(run, pending_us)
+        facts = facts._replace(is_complete=self._log.base == 0, again=again)
+        if is_all:
+            return facts
         if self._best is not None:
             return self._behind(facts, self._best)
         if run is None and pending_us is None:
-            run, row = standing.open_run(self._until_us, by_hand=True), self._by_hand
+            run, row = standing.open_run(self._until_us, Cause.MANUAL), self._by_hand
             if run is not None:
                 self._tries = self._tries_of(run.id, run.scheduled_us)
             elif row is not None:
@@ -136,13 +159,50 @@ class _Search:
             is_over = best_us is not None and row.at_us < best_us and self._has_first(best_us, row)
             if is_over or (best_us is not None and self._is_past_era(row.id)):
                 return
-            if row.run is not None and row.run == best_run:
+            if row.cause == Cause.BACKFILL:
+                self._note_backfill(row)
+            elif row.run is not None and row.run == best_run:
                 self._tries.append(row)
             elif row.scheduled_us > self._until_us:
                 continue
             elif (best_us is None or self._moment(row) > best_us) and not self._is_by_hand(row):
                 self._best, best_us, best_run = row, self._moment(row), row.run
                 self._tries = [row]
+
+    def _note_backfill(self, row: Row) -> None:
+        """Of the latest moment that a backfill has run, and of its latest run, all lines."""
+        first = self._again[0] if self._again else None
+        if row.scheduled_us > self._until_us:
+            return
+        if first is None or row.scheduled_us > first.scheduled_us:
+            self._again = [row]
+        elif row.run == first.run:
+            self._again.append(row)
+
+    def _backfilled(self, run: OpenRun | None, pending_us: int | None) -> tuple[Again | None, bool]:
+        """What a backfill has made of the latest moment, and whether there is nothing else about
+        that one."""
+        again = self._latest_backfilled()
+        if again is None:
+            return None, False
+        moment_us = pending_us if run is None else run.scheduled_us
+        if self._best is not None:
+            moment_us = self._standing.moment_of(self._best, self._until_us)
+            if moment_us is None:  # one of a range, of which nothing more is known
+                return (again if again.scheduled_us >= self._best.scheduled_us else None), False
+        if moment_us is None or again.scheduled_us > moment_us:
+            return again, True
+        return (again if again.scheduled_us == moment_us else None), False
+
+    def _latest_backfilled(self) -> Again | None:
+        rows = tuple(self._again)
+        run = self._standing.open_run(self._until_us, Cause.BACKFILL)
+        if run is not None and (not rows or run.scheduled_us >= rows[0].scheduled_us):
+            tries = tuple(row for row in rows if row.run == run.id)
+            return Again(run.scheduled_us, None, run, tries, self._due(run.id))
+        if not rows or rows[0].run is None:
+            return None
+        return Again(rows[0].scheduled_us, rows[0], None, rows, self._due(rows[0].run))
 
     def _tries_of(self, run: int, since_us: int) -> list[Row]:
         """The lines of a run that was triggered."""
@@ -183,18 +243,56 @@ class _Search:
             is_past_era=self._is_past_era(row.id),
         )
         if row.run is not None:
-            return facts._replace(due=self._due(row.run))
+            is_for_another = row.status == "CANCELLED" and row.reason == Stop.RESTART
+            is_known, heir = self._stopped_for(row, row.run) if is_for_another else (False, None)
+            return facts._replace(due=self._due(row.run), is_stop_known=is_known, heir=heir)
         event = self._event(row.id)
         if isinstance(event, RunSkippedOverlap):
-            return facts._replace(by=(event.by_run, self._due(event.by_run)))
+            is_over = self._is_over(event.by_run, row.id)
+            return facts._replace(by=(event.by_run, self._due(event.by_run)), is_by_over=is_over)
+        if row.reason == Reason.PAUSED:
+            return facts._replace(resumed=self._resumed(row))
         return facts._replace(heir=self._heir(row))
 
     def _heir(self, row: Row) -> tuple[int, RunDue] | None:
         """The run behind a missed range in its record that stands for it."""
-        index, place = divmod(row.id, POSITIONS)
+        if row.reason in _STOOD_FOR_BY_NOBODY:
+            return None
+        found = self._next_due(row.id, row.timer)
+        return found if found is not None and found[1].missed else None
+
+    def _next_due(self, id_: int, timer: str) -> tuple[int, RunDue] | None:
+        """The first run of the timer behind an event in its record."""
+        index, place = divmod(id_, POSITIONS)
         for position, event in enumerate(self._events(index)):
-            if position > place and isinstance(event, RunDue) and event.timer == row.timer:
-                return (index * POSITIONS + position, event) if event.missed else None
+            if position > place and isinstance(event, RunDue) and event.timer == timer:
+                return index * POSITIONS + position, event
+        return None
+
+    def _stopped_for(self, row: Row, run: int) -> tuple[bool, tuple[int, RunDue] | None]:
+        """Whether the word is found by which a run was stopped for another one, and that one, if
+        it is the timer's own. It stands behind that word, or behind the end of a run that had not
+        begun."""
+        if row.started_us is None:
+            return True, self._next_due(row.id, row.timer)
+        index, first, word = row.id // POSITIONS, run // POSITIONS, (run, Stop.RESTART)
+        for at in range(index, max(first, index - LOOKS) - 1, -1):
+            for place, event in enumerate(self._events(at)):
+                if isinstance(event, RunStopping) and (event.run, event.reason) == word:
+                    return True, self._next_due(at * POSITIONS + place, row.timer)
+        return False, None
+
+    def _is_over(self, run: int, before: int) -> bool:
+        """Whether a run had ended before an event."""
+        rows = self._log.rows_before(before, self._standing.name, PAGE)
+        return any(row.run == run and row.status == "DEAD" for row in rows)
+
+    def _resumed(self, row: Row) -> TimerResumed | None:
+        """The end of the pause behind its moments in their record."""
+        index, place = divmod(row.id, POSITIONS)
+        for event in self._events(index)[place:]:
+            if isinstance(event, TimerResumed) and event.timer == row.timer:
+                return event
         return None
 
     # -- reading -----------------------------------------------------------------------------

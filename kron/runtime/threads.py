@@ -60,9 +60,18 @@ class Threads:
         if self._growth is None:
             self._watch()
 
+    @property
+    def free(self) -> int:
+        """How many more runs a thread could be found for."""
+        return MAX_THREADS - len(self._queued) - len(self._running)
+
     def running(self) -> set[int]:
         """Runs that a thread is at work on: nothing can stop those."""
         return {job.run for job in list(self._running)}
+
+    def names(self) -> dict[int, str]:
+        """Their ids, as people see them."""
+        return {job.run: job.run_id for job in list(self._running)}
 
     def cancel(self, run: int) -> bool:
         """An attempt that no thread has begun is over; one that is begun goes on (False)."""
@@ -142,8 +151,8 @@ class Threads:
         if inspect.isawaitable(result):
             self._hand_over(job, result)
             return
+        self._running.discard(job)  # first: its end may be what a run waits for that needs a thread
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error))
-        self._running.discard(job)
 
     def _hand_over(self, job: Job, awaitable: Any) -> None:
         """A lambda around a coroutine function, say: the loop awaits what it returned."""

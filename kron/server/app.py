@@ -7,7 +7,7 @@ import hmac
 import math
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import orjson
 from starlette.applications import Starlette
@@ -20,19 +20,33 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kron.core import commands as c
 from kron.core.errors import Conflict, KronError, ScheduleError, StorageError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
+from kron.core.steering import (
+    BackfillOptions,
+    PauseAsked,
+    PauseOptions,
+    ResumeOptions,
+    begun,
+    read_backfill,
+    read_pause,
+    read_resume,
+)
 from kron.core.views import HistoryRow, TimerStatus
 from kron.core.why import Why
+from kron.runtime.census import Census
 from kron.runtime.engine import Engine
 from kron.runtime.host import Host
 from kron.runtime.stopping import StopRequest
 from kron.storage.blocking import in_thread
+from kron.storage.datadir import DataDir
+from kron.storage.output import read_output
 
 from .checkup import examine, with_runtime
 from .facts import runtime_facts
+from .figures import Figures, read_figures
+from .loading import load_render
+from .request import cmd_id_of, limit_of, offset_of, options_of, refusals, told
 
-BODY_BYTES = 64 * 1024
-CMD_ID_CHARACTERS = 128
-HISTORY_ROWS = 10_000
+PAUSE_FIELDS = ("for", "until", "reason", "who")
 
 STATUS: dict[type[KronError], int] = {
     UnknownTimer: 404,
@@ -75,13 +89,18 @@ def make_app(scheduler: Reads, host: Host, directory: str, token: str) -> ASGIAp
         Route(timer + "/trigger", api.trigger, methods=["POST"]),
         Route(timer + "/pause", api.pause, methods=["POST"]),
         Route(timer + "/resume", api.resume, methods=["POST"]),
+        Route(timer + "/backfill", api.backfill, methods=["POST"]),
         Route(timer + "/cancel", api.cancel, methods=["POST"]),
+        Route("/v1/pause", api.pause_many, methods=["POST"]),
+        Route("/v1/resume", api.resume_many, methods=["POST"]),
         Route("/v1/history", api.history),
         Route("/v1/runs/{run_id}/cancel", api.cancel_run, methods=["POST"]),
+        Route("/v1/runs/{run_id}/output", api.output),
         Route("/v1/runtime", api.runtime),
         Route("/v1/runtime/shutdown", api.shutdown, methods=["POST"]),
         Route("/v1/runtime/compact", api.compact, methods=["POST"]),
         Route("/v1/doctor", api.doctor),
+        Route("/metrics", api.metrics),
     ]
     handlers: dict[Any, Any] = {HTTPException: _http_error, KronError: _kron_error, 500: _bug}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), token)
@@ -113,6 +132,8 @@ class Api:
         self._scheduler = scheduler
         self._host = host
         self._directory = directory
+        machine = self._engine.machine
+        self._census = Census(machine.state, machine.capacity)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -130,7 +151,7 @@ class Api:
 
     async def history(self, request: Request) -> Response:
         """GET .../history?limit=: the dicts of `history()`, newest first."""
-        limit = _limit(request)
+        limit = limit_of(request)
         return _json(await self._scheduler.ahistory(request.path_params.get("name"), limit=limit))
 
     async def why(self, request: Request) -> Response:
@@ -147,37 +168,89 @@ class Api:
         report = await in_thread(lambda: examine(self._directory))
         return _json(with_runtime(report, runtime_facts(self._host, self._directory)))
 
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics: see `figures.py`, as Prometheus text."""
+        figures = await read_figures(self._host, self._census)
+        return await in_thread(lambda: _exposition(figures))
+
+    async def output(self, request: Request) -> Response:
+        """GET /v1/runs/{run_id}/output?offset=: {text, offset, is_open}; see `read_output`. What is
+        not open any more has printed all it will."""
+        text, offset = request.path_params["run_id"], offset_of(request)
+        run = run_id_number(text, self._host.log.log_id)
+        if run is None:
+            raise UnknownTimer(f"there is no run {text!r}.")
+        is_open = run in self._engine.machine.state.runs
+        place = DataDir(self._directory, read_only=True)
+        try:
+            printed, offset = await in_thread(
+                lambda: read_output(place, text, offset, is_over=not is_open)
+            )
+        except OSError as exc:
+            raise StorageError(f"the output of {text}: {exc.strerror}") from exc
+        return _json({"text": printed, "offset": offset, "is_open": is_open})
+
     # -- changing ----------------------------------------------------------------------------
 
     async def remove(self, request: Request) -> Response:
         """DELETE /v1/timers/{name}: {"removed": true}."""
         name = request.path_params["name"]
-        await self._carry_out(c.Remove(name, await _cmd_id(request)))
+        await self._carry_out(c.Remove(name, await cmd_id_of(request)))
         return _json({"removed": True})
 
     async def trigger(self, request: Request) -> Response:
         """POST .../trigger: {"run_id": ...}, null if `overlap="skip"` skipped it."""
         name = request.path_params["name"]
-        answer = await self._carry_out(c.Trigger(name, await _cmd_id(request)))
+        answer = await self._carry_out(c.Trigger(name, await cmd_id_of(request)))
         if answer is None:
             return _json({"run_id": None})
         run, scheduled_us = answer
         return _json({"run_id": run_id_text(run, scheduled_us, self._host.log.log_id)})
 
     async def pause(self, request: Request) -> Response:
-        """POST .../pause: {"changed": ...}, false if it was paused."""
+        """POST .../pause {for, until, reason, who}: {"changed": ...}, false if it was paused."""
+        options, cmd_id = await told(request, *PAUSE_FIELDS)
+        asked = self._pause(options)
         name = request.path_params["name"]
-        return _json({"changed": await self._carry_out(c.Pause(name, await _cmd_id(request)))})
+        return _json({"changed": await self._carry_out(asked.one(name, cmd_id))})
+
+    async def pause_many(self, request: Request) -> Response:
+        """POST /v1/pause {names or all, for, until, reason, who}: {"changed": how many}."""
+        options, cmd_id = await told(request, "names", "all", *PAUSE_FIELDS)
+        names, asked = self._names(options), self._pause(options)
+        return _json({"changed": await self._carry_out(asked.many(names, cmd_id))})
 
     async def resume(self, request: Request) -> Response:
-        """POST .../resume: {"changed": ...}, false if it was not paused."""
+        """POST .../resume {who}: {"changed": ...}, false if it was not paused."""
+        options, cmd_id = await told(request, "who")
+        with refusals():
+            asked = read_resume(None, cast(ResumeOptions, options))
         name = request.path_params["name"]
-        return _json({"changed": await self._carry_out(c.Resume(name, await _cmd_id(request)))})
+        return _json({"changed": await self._carry_out(asked.one(name, cmd_id))})
+
+    async def resume_many(self, request: Request) -> Response:
+        """POST /v1/resume {names or all, who}: {"changed": how many}."""
+        options, cmd_id = await told(request, "names", "all", "who")
+        names = self._names(options)
+        with refusals():
+            asked = read_resume(None, cast(ResumeOptions, options))
+        return _json({"changed": await self._carry_out(asked.many(names, cmd_id))})
+
+    async def backfill(self, request: Request) -> Response:
+        """POST .../backfill {since, until, concurrency, force, dry_run}: see Backfill."""
+        options, cmd_id = await told(request, *BackfillOptions.__annotations__)
+        reading = self._engine.reading
+        with refusals():
+            asked = read_backfill(request.path_params["name"], cast(BackfillOptions, options))
+            command = reading.backfill(asked, cmd_id)
+        if asked.is_dry_run:
+            return _json(reading.backfill_preview(command))
+        return _json(begun(command, await self._carry_out(command)))
 
     async def cancel(self, request: Request) -> Response:
         """POST /v1/timers/{name}/cancel: {"cancelled": how many runs}."""
         name = request.path_params["name"]
-        return _json({"cancelled": await self._carry_out(c.Cancel(name, await _cmd_id(request)))})
+        return _json({"cancelled": await self._carry_out(c.Cancel(name, await cmd_id_of(request)))})
 
     async def cancel_run(self, request: Request) -> Response:
         """POST /v1/runs/{run_id}/cancel: {"cancelled": 1}, or 0 if it is not open any more."""
@@ -185,12 +258,12 @@ class Api:
         run = run_id_number(text, self._host.log.log_id)
         if run is None:
             raise UnknownTimer(f"there is no run {text!r}.")
-        command = c.CancelRun(run, cmd_id=await _cmd_id(request))
+        command = c.CancelRun(run, cmd_id=await cmd_id_of(request))
         return _json({"cancelled": await self._carry_out(command)})
 
     async def shutdown(self, request: Request) -> Response:
         """POST /v1/runtime/shutdown {timeout}: 202 at once, the scheduler then stops."""
-        options = await _options(request, "cmd_id", "timeout")
+        options = await options_of(request, "cmd_id", "timeout")
         timeout = options.get("timeout", 5.0)
         is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
         if not is_number or not 0 <= timeout < math.inf:
@@ -200,9 +273,25 @@ class Api:
 
     async def compact(self, request: Request) -> Response:
         """POST /v1/runtime/compact: see CompactReport. Answers when the snapshot is durable."""
-        await _options(request, "cmd_id")
+        await options_of(request, "cmd_id")
         assert self._host.compaction is not None
         return _json(await self._host.compaction.compact())
+
+    def _pause(self, options: dict[str, Any]) -> PauseAsked:
+        renamed = {"for_" if name == "for" else name: value for name, value in options.items()}
+        with refusals():
+            return read_pause(None, cast(PauseOptions, renamed), self._engine.clock.now().wall_us)
+
+    def _names(self, options: dict[str, Any]) -> list[str]:
+        """Whom a request for many concerns. Taken out of the options; a pattern is not among them,
+        since a search can hold up the loop: see `selected`."""
+        names, is_all = options.pop("names", None), options.pop("all", False)
+        if is_all is True and names is None:
+            return [name for name, _ in self._engine.reading.commands()]
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if is_all is not False or not is_list:
+            raise HTTPException(400, 'say whom: {"names": [...]} or {"all": true}')
+        return cast(list[str], names)
 
     async def _carry_out(self, command: c.Command) -> Any:
         return await asyncio.wrap_future(self._engine.submit(command))
@@ -213,48 +302,13 @@ class Api:
         return self._host.engine
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "100")
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= HISTORY_ROWS):
-        raise HTTPException(400, f"limit must be a number from 1 to {HISTORY_ROWS}")
-    return int(text)
-
-
-async def _cmd_id(request: Request) -> str:
-    """The command's id: the body's `cmd_id`, or the header Idempotency-Key."""
-    options = await _options(request, "cmd_id")
-    cmd_id = options.get("cmd_id", request.headers.get("idempotency-key", ""))
-    if not isinstance(cmd_id, str) or len(cmd_id) > CMD_ID_CHARACTERS or not _is_clean(cmd_id):
-        raise HTTPException(
-            400, f"cmd_id must be text of at most {CMD_ID_CHARACTERS} printable characters"
-        )
-    return cmd_id
-
-
-def _is_clean(text: str) -> bool:
-    return text.isascii() and (text.isprintable() or not text)
-
-
-async def _options(request: Request, *known: str) -> dict[str, Any]:
-    """The JSON object in the body, {} if there is none. Strict: unknown fields are a 400."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES:
-            raise HTTPException(413, f"the body is over {BODY_BYTES} bytes")
-    try:
-        options = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError as exc:
-        raise HTTPException(400, f"the body is not JSON: {exc}") from exc
-    if not isinstance(options, dict):
-        raise HTTPException(400, "the body must be a JSON object")
-    if unknown := options.keys() - set(known):
-        raise HTTPException(400, f"unknown field {min(unknown)!r}")
-    return options
-
-
 def _json(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def _exposition(figures: Figures) -> Response:
+    content_type, render = load_render()  # for who asks: a library of its own
+    return Response(render(figures), headers={"content-type": content_type})
 
 
 def _error(status: int, text: str) -> Response:

@@ -33,6 +33,13 @@ async def load_serve() -> Serve:
     return await in_thread(_load, "kron-door")
 
 
+def load_render() -> tuple[str, Callable[[Any], bytes]]:
+    """The content type of `kron.server.metrics`, and its `render`; blocks, the first time."""
+    with _loading:
+        from .metrics import CONTENT_TYPE, render
+    return CONTENT_TYPE, render
+
+
 def _load() -> Serve:
     with _loading:
         from .door import serve

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from kron.core.errors import Conflict, LogFailed, StorageError
 from kron.core.events import POSITIONS
+from kron.core.histogram import Histogram
 from kron.core.rows import Row
 from kron.storage.blocking import in_thread
 from kron.storage.chain import Chain
@@ -96,6 +97,17 @@ class FileLog:
     def size_bytes(self) -> int:
         """See `Log.size_bytes`; 0 before `open`."""
         return self._parts.writer.size_bytes if self._parts else 0
+
+    @property
+    def syncs(self) -> Histogram | None:
+        """See `Log.syncs`; None before `open`."""
+        return self._parts.writer.syncs if self._parts else None
+
+    @property
+    def pending_s(self) -> float:
+        """See `Log.pending_s`."""
+        since_s = self._parts.writer.busy_since_s if self._parts else None
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     @property
     def failure(self) -> LogFailed | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -20,6 +21,9 @@ from kron.storage.fork import close_in_child
 LOCK_NAME = "kron.lock"
 WORD_BYTES = 4000
 """With the process id it fits into one block."""
+EXEC_SECONDS = 2.0
+"""How long a killed holder may go on having the lock: a command that it was about to start has a
+copy of the descriptor for the moment between fork and exec."""
 
 
 class LastWord(NamedTuple):
@@ -60,14 +64,18 @@ class DirLock:
         """Take the lock and write this process's id into the file; a last word in it stays.
 
         Raises DataDirLocked (with `pid`, None if unknown) while another holder lives, be it in
-        this process. A lock file left by a dead process does not count.
+        this process. A lock file left by a dead process does not count; blocks for 2 s at most, if
+        what that one was about to start still holds it.
         """
         disk = self._dir.disk
         self._fd = self._dir.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT)
-        if not disk.try_lock(self._fd):
+        end_s = time.monotonic() + EXEC_SECONDS
+        while not disk.try_lock(self._fd):
             pid = self._holder_pid()
-            self.close_fds()
-            raise locked_by(self._dir, pid)
+            if pid is None or not _is_gone(pid) or time.monotonic() > end_s:
+                self.close_fds()
+                raise locked_by(self._dir, pid)
+            time.sleep(0.005)
         with suppress(OSError):  # a bad disk: the lock holds without its holder's name
             self._word = _word_in(disk.pread(self._fd, 2 * WORD_BYTES, 0))
             self._write(self._fd)
@@ -110,6 +118,16 @@ class DirLock:
 
     def _holder_pid(self) -> int | None:
         return pid_in(self._dir.disk.pread(self._fd, 32, 0))
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:  # somebody else's
+        return False
+    return False
 
 
 def pid_in(content: bytes) -> int | None:

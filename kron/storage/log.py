@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kron.core.errors import LogFailed
+from kron.core.histogram import Histogram
 from kron.core.rows import Row
 
 
@@ -81,6 +82,14 @@ class Log(Protocol):
     @property
     def size_bytes(self) -> int:
         """How much was appended since the last `rotate` (or the beginning)."""
+
+    @property
+    def syncs(self) -> Histogram | None:
+        """How long it took, each time, to bring records to the medium; None if there is none."""
+
+    @property
+    def pending_s(self) -> float:
+        """How long the write or sync that is under way has lasted so far; 0.0 without one."""
 
     async def open(self) -> Torn | None:
         """Lock, verify, cut the torn tail; afterwards the log is ready to append. Opens once.

@@ -47,6 +47,8 @@ class MemoryLog:
         self._grew_s = time.time()
         self._sink: MemorySink | None = None
         self._is_open = self._was_opened = False
+        self.syncs = None
+        self.pending_s = 0.0
 
     @property
     def tip(self) -> int:

@@ -12,12 +12,17 @@ from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple
 
 from kron.core.errors import LogFailed, StorageError
+from kron.core.histogram import Histogram
 from kron.storage.disk import Disk
 from kron.storage.fork import close_in_child
 from kron.storage.markers import Marker, Stretch, encode_marker
 from kron.storage.rotation import Rotation
 
 Fsync = Literal["always", "interval", "never"]
+SYNC_US = (
+    *(50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000),
+    *(1_000_000, 2_500_000, 10_000_000),
+)
 
 
 class Job(NamedTuple):
@@ -43,7 +48,8 @@ class Writer:
 
     `tip` is the last definite record. The first failure is the last: it stays in `failure` and
     every later job gets it (promise P7). `on_failure` hears, in the writer thread, of a sync that
-    failed while nobody waited for it; it must not raise.
+    failed while nobody waited for it; it must not raise. `syncs` are how long the syncs took that
+    succeeded; `busy_since_s` is the monotonic time at which the job in hand began, None without.
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class Writer:
         self.tip = 0
         self.failure: LogFailed | None = None
         self.on_failure: Callable[[LogFailed], None] | None = None
+        self.syncs = Histogram(SYNC_US)
+        self.busy_since_s: float | None = None
         self._base = self._end = 0
         self._stretch = Stretch()
         self._ended = ""
@@ -186,6 +194,7 @@ class Writer:
 
     def _attempt(self, action: Callable[[], None]) -> StorageError | None:
         """Why it was not done; the log is failed by anything but a StorageError."""
+        self.busy_since_s = time.monotonic()
         try:
             action()
         except StorageError as exc:
@@ -197,6 +206,8 @@ class Writer:
             )
             self.failure.__cause__ = exc
             return self.refusal()
+        finally:
+            self.busy_since_s = None
         return None
 
     def _append(self, index: int, line: bytes) -> None:
@@ -235,7 +246,9 @@ class Writer:
             self._sync()
 
     def _sync(self) -> None:
+        began_ns = time.perf_counter_ns()
         self._disk.fdatasync(self._fd)
+        self.syncs.observe((time.perf_counter_ns() - began_ns) // 1000)
         self._unsynced_since = None
         self._stretch = self._stretch.after_sync()
 

@@ -90,8 +90,11 @@ class Player:
         self.life = 0
         self.end_us = BASE_US
         self.limit = POSITIONS
+        self.max_concurrency: int | None = None
+        self.limits: dict[int, int | None] = {}
         self.snapshots = 0
         self._snapshot: Iterator[None] = iter(())
+        self._is_full = False
         self.has_ties = False  # what is due at one instant may come in any order
 
     @property
@@ -105,7 +108,8 @@ class Player:
         for _ in range(_TURNS):
             events += self.step(inbox)
             due_us = self.machine.next_deadline()
-            if not inbox and (due_us is None or due_us > self._now().elapsed_us):
+            is_over = not inbox and not self._is_full
+            if is_over and (due_us is None or due_us > self._now().elapsed_us):
                 return events
         raise Mismatch(f"the machine still has something to do after {_TURNS} steps")
 
@@ -128,6 +132,7 @@ class Player:
             first = again
             self._keep(first.record, first.events)
         self.machine.confirm()
+        self._is_full = first.is_full
         self.answers += first.answers
         if first.events:
             _same("replay gives", fold_image(self.machine.state), fold_image(self.shadow.state))
@@ -157,7 +162,9 @@ class Player:
         kept = {k: v for k, v in self.program.items() if names is None or k in names}
         self.bound = set(kept)
         schedules = [self.schedule(name, **options) for name, options in kept.items()]
-        return [c.Start(f"boot{self.life}", self.life, "test"), *schedules]
+        self.limits[self.life] = self.max_concurrency
+        start = c.Start(f"boot{self.life}", self.life, "test", None, self.max_concurrency)
+        return [start, *schedules]
 
     def schedule(
         self, name: str, called_us: int | None = None, cmd: str = "", **options: Any
@@ -166,9 +173,11 @@ class Player:
         self.program[name] = options
         if self.machine.is_live:
             self.bound.add(name)
-        definition, size_bytes = define(**options, name=name)
+        told = {key: value for key, value in options.items() if key != "is_threaded"}
+        definition, size_bytes = define(**told, name=name)
         called_us = self.wall_us if called_us is None else called_us
-        return c.Schedule(name, definition, called_us, size_bytes, cmd)
+        is_threaded = bool(options.get("is_threaded"))
+        return c.Schedule(name, definition, called_us, size_bytes, cmd, is_threaded)
 
     def crash(self) -> None:
         """kill -9: only the log is left."""

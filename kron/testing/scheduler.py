@@ -10,8 +10,9 @@ from typing import Any, TypeVar, overload
 
 from kron import scheduler as program
 from kron.core.terms import Duration
+from kron.opening import DataDirPath
 from kron.runtime.registry import Registry
-from kron.scheduler import DataDir, Scheduler
+from kron.scheduler import Scheduler
 from kron.storage.file import FileLog
 from kron.storage.log import Log
 from kron.storage.memory import MemoryLog
@@ -25,7 +26,7 @@ T = TypeVar("T")
 class Logs:
     """Opens the log of one scheduler again and again: what one start wrote, the next one finds."""
 
-    def __init__(self, data_dir: DataDir | None = None) -> None:
+    def __init__(self, data_dir: DataDirPath | None = None) -> None:
         self._data_dir = data_dir
         self._last = MemoryLog()
 
@@ -47,7 +48,7 @@ class VirtualScheduler(Scheduler):
     """
 
     def __init__(
-        self, clock: VirtualClock | None = None, *, data_dir: DataDir | None = None
+        self, clock: VirtualClock | None = None, *, data_dir: DataDirPath | None = None
     ) -> None:
         self.clock = clock or VirtualClock()
         super().__init__(clock=self.clock, open_log=Logs(data_dir))

@@ -30,6 +30,8 @@ from kron.core.errors import KronError
 from kron.core.events import TAGS, Event, RunDue
 from kron.core.instants import from_us, parse_instant
 from kron.core.machine import Answer
+from kron.core.model import RunState
+from kron.core.things import Run
 from kron.core.views import timer_status
 
 from .player import BASE_US, Mismatch, Player
@@ -44,7 +46,7 @@ def play(text: str) -> Player:
     """Run a transcript; returns the player as it stands at the end. Raises Mismatch."""
     player = Player()
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if _is_line(line)]
-    if not re.search(r"^at \S+ +(start|offline)\b", lines[0][1]):
+    if not re.search(r"^at \S+ +(start|offline|concurrency)\b", lines[0][1]):
         player.start()
     for number, line in lines:
         try:
@@ -103,6 +105,14 @@ def _set_limit(player: Player, limit: str) -> None:
     player.limit = int(limit)
 
 
+def _set_concurrency(player: Player, limit: str) -> None:
+    player.max_concurrency = int(limit)
+
+
+def _set_threads(player: Player, free: str) -> None:
+    player.machine.capacity.free_threads = int(free)
+
+
 def _start(player: Player, *names: str) -> list[Event]:
     return player.start(set(names[1:]) if names else None)
 
@@ -112,15 +122,29 @@ _WORLD: dict[str, Callable[..., list[Event] | None]] = {
     "crash": Player.crash,
     "wall": _step_wall,
     "limit": _set_limit,
+    "concurrency": _set_concurrency,  # of the next process
+    "threads": _set_threads,
     "offline": lambda player: None,
 }
 
-_NAMED: dict[str, Callable[[str, str], c.Command]] = {
+_NAMED: dict[str, Callable[..., c.Command]] = {
     "pause": c.Pause,
     "resume": c.Resume,
     "trigger": c.Trigger,
     "remove": c.Remove,
+    "backfill": c.Backfill,
+    "pause-many": lambda names, **options: c.PauseMany(tuple(names.split("+")), **options),
+    "resume-many": lambda names, **options: c.ResumeMany(tuple(names.split("+")), **options),
 }
+_OPTIONS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "for": ("for_us", lambda text: _signed_us(text)),
+    "until": ("until_us", lambda text: _moment_us(text)),
+    "since": ("since_us", lambda text: _moment_us(text)),
+    "concurrency": ("concurrency", int),
+    "force": ("is_forced", lambda text: text == "yes"),
+}
+"""Of the commands that name a timer: what they are told, and how a line writes it."""
+_NUMBERS = ("max_attempts", "weight", "priority", "key_limit")
 _PLAIN: dict[str, type[c.Drain | c.StopRuns | c.AbandonRuns]] = {
     "drain": c.Drain,
     "stop-runs": c.StopRuns,
@@ -145,6 +169,9 @@ def _command(player: Player, verb: str, words: list[str]) -> c.Command:
         return c.Cancel(plain[0], cmd)
     if verb == "stopped":
         return c.Stopped(f"boot{player.life}")
+    if verb == "linger":
+        lingering = player.machine.state.runs[player.runs[int(plain[0]) - 1]]
+        return c.Linger(lingering.id, lingering.attempt)
     if verb in _PLAIN:
         return _PLAIN[verb]()
     if verb in _OUTCOMES:
@@ -152,18 +179,34 @@ def _command(player: Player, verb: str, words: list[str]) -> c.Command:
         open_run = player.machine.state.runs.get(run)
         attempt = int(options.get("attempt", open_run.attempt if open_run else 1))
         error = options.get("error", "Oops" if verb == "fail" else "")
-        return c.FinishRun(run, attempt, _OUTCOMES[verb], 1000, error)
+        took_us = _took_us(player, open_run, options)
+        return c.FinishRun(run, attempt, _OUTCOMES[verb], took_us, error)
     if verb == "remove":
         player.program.pop(plain[0], None)
-    return _NAMED[verb](plain[0], cmd)
+    given = dict(_option(key, value) for key, value in options.items())
+    return _NAMED[verb](plain[0], **given, cmd_id=cmd)
+
+
+def _took_us(player: Player, run: Run | None, options: dict[str, str]) -> int:
+    """What `took=` says, else a millisecond; all the time since its start, if it was stopped."""
+    if "took" in options:
+        return _signed_us(options["took"])
+    is_stopped = run is not None and run.state is RunState.STOPPING
+    return player.wall_us - (run.started_us or 0) if run is not None and is_stopped else 1000
+
+
+def _option(key: str, value: str) -> tuple[str, object]:
+    field, read = _OPTIONS.get(key, (key, str))
+    return field, read(value)
 
 
 def _schedule(player: Player, name: str, cmd: str, options: dict[str, Any]) -> c.Schedule:
     called = options.pop("called", None)
     if options.get("at", "T").find("T") < 0:
         options["at"] = from_us(BASE_US + _signed_us(options["at"]))
-    if "max_attempts" in options:
-        options["max_attempts"] = int(options["max_attempts"])
+    options |= {key: int(options[key]) for key in _NUMBERS if key in options}
+    if options.pop("thread", "no") == "yes":
+        options["is_threaded"] = True
     called_us = None if called is None else BASE_US + _signed_us(called)
     for bound in ("not_before", "not_after"):
         if bound in options:
@@ -201,9 +244,9 @@ def _check_view(player: Player, view: str, answers: Iterator[Answer]) -> None:
         assert shown == first, f"answered {shown}"
         return
     state, now = player.machine.state, player.machine.now
-    is_live = player.machine.is_live
+    capacity = player.machine.capacity if player.machine.is_live else None
     timer = state.timers[first]
-    status = timer_status(state, timer, now, LOG_ID, is_live=is_live, fn_name=None)
+    status = timer_status(state, timer, now, LOG_ID, capacity=capacity, fn_name=None)
     for each in rest:
         key, _, value = each.rpartition("=")
         if key == "next":
