@@ -5,14 +5,16 @@ by brute force over dates, and follows each timer with a cursor: what the log sa
 timer (a run, a skip, a missed range) must begin exactly at the timer's next moment, so that nothing
 is left out and nothing is said twice. `check` returns what is wrong, in words.
 
-The log does not say when a process was killed, nor which callables were registered again; the
-caller does, with `end_us` (until then the scheduler was awake) and `orphans`.
+The log does not say when a process was killed, which callables were registered again, how much may
+run at once, or what needs a thread; the caller does, with `end_us` (until then the scheduler was
+awake), `orphans`, `limits` and `threaded`. Nor does it say whether an attempt that failed by its
+timeout has ended, or goes on in a thread: what would be wrong in one case only is no fault.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -37,6 +39,8 @@ UNSAID = -1
 POLICY = ("grace", "cap")
 LIMITS = ("excluded", "bounds")
 BESIDES = ("changed", "past", "paused", "delayed")
+COUNTED = 10_000
+"""Backfills of more moments need not say exactly how many are to run."""
 """Reasons of ranges that no run stands for."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -44,18 +48,20 @@ FIELDS = {
     "TIMER_CREATED": "timer definition at anchor next cmd",
     "TIMER_UPDATED": "timer definition at anchor next cmd",
     "TIMER_REMOVED": "timer at cmd reason",
-    "TIMER_PAUSED": "timer at cmd",
-    "TIMER_RESUMED": "timer at next cmd",
+    "TIMER_PAUSED": "timer at cmd until is_elapsed reason who",
+    "TIMER_RESUMED": "timer at next cmd reason who",
     "RUN_DUE": "timer scheduled at next cause missed cmd late jitter",
     "RUN_STARTED": "timer run attempt at",
-    "RUN_SUCCEEDED": "timer run attempt at scheduled started took next",
-    "RUN_FAILED": "timer run attempt at scheduled started took error reason",
+    "RUN_SUCCEEDED": "timer run attempt at scheduled started took next cause",
+    "RUN_FAILED": "timer run attempt at scheduled started took error reason exit_code cause",
     "RUN_RETRYING": "timer run attempt retry",
-    "RUN_DEAD": "timer run attempt at scheduled started error next",
+    "RUN_DEAD": "timer run attempt at scheduled started error next cause",
     "RUN_SKIPPED_OVERLAP": "timer scheduled at next by cause cmd",
-    "RUN_MISSED": "timer first last moments reason at next",
+    "RUN_MISSED": "timer first last moments reason at next run",
     "RUN_STOPPING": "timer run at reason cmd",
-    "RUN_CANCELLED": "timer run attempt at scheduled started reason next cmd",
+    "RUN_CANCELLED": "timer run attempt at scheduled started reason next cmd cause",
+    "BACKFILL_STARTED": "timer at since until next moments concurrency is_forced cmd done",
+    "BACKFILL_ENDED": "timer at reason",
     "SCHEDULER_STARTED": "at boot pid version unknown",
     "SCHEDULER_STOPPED": "at boot since",
     "CLOCK_STEP": "at delta era",
@@ -63,6 +69,9 @@ FIELDS = {
     "TAIL_CUT": "at file offset size kept",
 }
 ENDS = ("RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED")
+MOMENTS = ("RUN_DUE", "RUN_SKIPPED_OVERLAP", "RUN_MISSED")
+WAITING = ("due", "retrying")
+RUN_OF_MISSED = 1 + FIELDS["RUN_MISSED"].split().index("run")
 
 LOG = "kron.aof"
 
@@ -423,11 +432,36 @@ Instant = tuple[int, int]
 
 
 @dataclass
+class Held:
+    """What an attempt that is under way has taken."""
+
+    weight: int
+    key: str
+
+
+@dataclass
+class Backfill:
+    """`left`: all its moments, of which those that have had no run are to run (all, if it is
+    forced); None: they are not known."""
+
+    since: int
+    until: int
+    left: list[int] | None
+    concurrency: int
+    is_forced: bool
+    latest: int | None = None
+
+
+@dataclass
 class Run:
     timer: Timer
     scheduled: int
     cause: str
+    shift: int
     state: str = "due"
+    began: int = 0
+    timeout: int | None = None
+    is_forced: bool = False
     attempt: int = 1
     is_left: bool = False
     not_before: int = 0
@@ -456,8 +490,15 @@ class Timer:
     bound: Instant | None = None
     freed: int | None = None
     paused_at: int = 0
+    until: int | None = None
+    is_until_elapsed: bool = False
     resumed: int | None = None
+    was_chain: bool = False
     open: list[int] = field(default_factory=list)
+    lingers: dict[tuple[int, int], Held] = field(default_factory=dict)
+    backfills: list[Backfill] = field(default_factory=list)
+    ran: dict[bool, set[int]] = field(default_factory=lambda: {True: set(), False: set()})
+    unsure: set[int] = field(default_factory=set)
 
     @property
     def kind(self) -> str:
@@ -484,6 +525,36 @@ class Timer:
     def grace(self) -> int | None:
         default = SKIP_GRACE if self.policy == "skip" else None
         return self.definition.get("grace_us", default)
+
+    @property
+    def weight(self) -> int:
+        return int(self.definition.get("weight", 1))
+
+    @property
+    def priority(self) -> int:
+        return int(self.definition.get("priority", 5))
+
+    @property
+    def key(self) -> str:
+        command = self.definition.get("command")
+        return self.definition.get("key") or ("" if command is None else json.dumps(command))
+
+    @property
+    def key_limit(self) -> int:
+        return int(self.definition.get("key_limit", 1))
+
+    @property
+    def is_key_bound(self) -> bool:
+        return bool(self.definition.get("key") or (self.key and self.overlap != "allow"))
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether the log does not tell exactly which moments of the past have had a run: those of
+        a fixed delay are on no grid, and a clock step moves the limits of an interval."""
+        is_moved = self.is_elapsed and self.definition.keys() & {
+            "exclude", "not_before_us", "not_after_us",
+        }  # fmt: skip
+        return bool(self.was_chain or is_moved)
 
     @property
     def jitter(self) -> int:
@@ -524,6 +595,22 @@ class Timer:
 
     def has(self, us: int) -> bool:
         return not self.is_calendar or self.days.has(us)
+
+    def grid(self, first: int, last: int) -> list[int] | None:
+        """All moments from `first` to `last`, ascending; None: too many."""
+        if self.is_calendar:
+            found: list[int] = []
+            for us in self.days.between(first, last):
+                found.append(us)
+                if len(found) > COUNTED:
+                    return None
+            return sorted(found)
+        start = first + (self.anchor - first) % self.value
+        return (
+            list(range(start, last + 1, self.value))
+            if last - first < COUNTED * self.value
+            else None
+        )
 
     # -- what is left out: `shift` leads from the timer's own clock to the wall -----------------
 
@@ -641,7 +728,15 @@ class Ranges:
 class Judge:
     """Folds a log event by event and writes down what is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, limits: Mapping[int, int | None] | None = None, threaded: Collection[str] = ()
+    ) -> None:
+        self.limits, self.threaded = limits or {}, threaded
+        self.limit: int | None = None
+        self.held: dict[tuple[int, int], Held] = {}
+        self.gone: dict[tuple[int, int], Held] = {}
+        self.line: list[int] = []
+        self.redefined: set[str] = set()
         self.faults: list[str] = []
         self.timers: dict[str, Timer] = {}
         self.runs: dict[int, Run] = {}
@@ -677,6 +772,7 @@ class Judge:
 
     def record(self, index: int, record: list[Any]) -> None:
         self.touched, self.rows, self.ranges = [], record[1:], {}
+        self.line, self.redefined = self.waiting(), set()
         self.row = [
             (tag, dict(zip(FIELDS[tag].split(), fields, strict=False)))
             for tag, *fields in record[1:]
@@ -706,7 +802,7 @@ class Judge:
         handler = getattr(self, f"on_{tag.lower()}", None)
         if tag == "TIMER_CREATED":
             self.on_timer_created(event)
-        elif tag.startswith("TIMER_") or tag in ("RUN_DUE", "RUN_SKIPPED_OVERLAP", "RUN_MISSED"):
+        elif tag.startswith(("TIMER_", "BACKFILL_")) or (tag in MOMENTS and not event.get("run")):
             timer = self.timers.get(event["timer"])
             if timer is None:
                 self.fault(f"{tag} of the unknown timer {event['timer']}")
@@ -721,7 +817,7 @@ class Judge:
             self.touched.append(run.timer)
             if tag == "RUN_FAILED" and rest[:1] not in (["RUN_RETRYING"], ["RUN_DEAD"]):
                 self.fault(f"RUN_FAILED of run {event['run']} decides nothing")
-            handler(run, event)
+            (self.on_no_room if tag == "RUN_MISSED" else handler)(run, event)
         elif handler:
             handler(event)
 
@@ -743,9 +839,11 @@ class Judge:
         self.lives = [*self.lives[-63:], Life(self.both(at), unknown)]
         self.stepped, self.is_up = None, True
         self.has_era = any(each.get("era") for _, each in self.row)
+        self.limit, self.held, self.gone = self.limits.get(event["pid"]), {}, {}
         for timer in self.timers.values():
             timer.bound = timer.freed = None
             timer.is_settled = False
+            timer.lingers = {}
         for run in self.runs.values():
             run.is_left = run.state in ("running", "stopping")
 
@@ -763,6 +861,11 @@ class Judge:
         is_era = bool(event.get("era"))
         if is_era != (event["delta"] < -ERA):
             self.fault("a new era begins after a step back of more than 3 h, and only then")
+        for timer in self.timers.values():
+            until = None if timer.is_until_elapsed or not timer.is_elapsed else timer.until
+            if until is not None and event["at"] - event["delta"] < until <= event["at"]:
+                # The step has ended its pause: in elapsed time that is now.
+                timer.until, timer.is_until_elapsed = event["at"] - self.shift, True
         if event["delta"] < 0:
             self.lives = [life.until(event["at"]) for life in self.lives]
         if is_era:
@@ -772,6 +875,8 @@ class Judge:
         """The calendar starts anew: what has not come by the new time comes (again)."""
         self.high, self.has_era, self.era_began = at, True, at - self.shift
         for timer in self.timers.values():
+            for backfill in timer.backfills:
+                backfill.left = None
             has_come = timer.cursor is not None and timer.cursor <= at
             since = self.outlived_an_era(timer)
             if not timer.is_calendar or (has_come and since is None):
@@ -824,6 +929,7 @@ class Judge:
     def define(self, timer: Timer, event: dict[str, Any]) -> None:
         timer.definition = event["definition"]
         timer.mixed |= timer.overlap == "allow"
+        timer.was_chain |= timer.is_chain
         timer.anchor = self.own(timer, event["anchor"])
         timer.chain, timer.past = None, False
         if timer.kind == "after":
@@ -839,6 +945,8 @@ class Judge:
 
     def on_timer_updated(self, timer: Timer, event: dict[str, Any]) -> None:
         old, was_chain = timer.selector, timer.is_chain
+        self.redefined.add(timer.name)
+        self.take_key(timer, Timer("", event["definition"]).key)
         if self.is_up and timer.bound is None:
             timer.bound = self.both(event["at"])
         new = Timer("", event["definition"])
@@ -847,12 +955,15 @@ class Judge:
             was_pending = timer.cursor is not None
             if not is_same:
                 self.all_said(timer, event["at"])
+            if timer.backfills:
+                self.fault(f"{timer.name}: a backfill goes on, though the moments are others")
             self.define(timer, event)
             if is_same:  # it fires once ever
                 timer.cursor, timer.past = timer.value if was_pending else None, False
             return
         timer.definition = event["definition"]
         timer.mixed |= timer.overlap == "allow"
+        timer.was_chain |= timer.is_chain
         anchor = self.own(timer, event["anchor"])
         follows = timer.cursor is not None and timer.cursor - anchor == timer.value
         late = abs(anchor - self.own(timer, event["at"]))
@@ -877,21 +988,44 @@ class Judge:
         self.all_said(timer, event["at"])
         self.verify(timer)
         timer.removed = True
+        self.gone |= timer.lingers
         self.known.discard(timer.name)
         timer.cursor = timer.chain = None
         del self.timers[timer.name]
 
     def on_timer_paused(self, timer: Timer, event: dict[str, Any]) -> None:
-        if timer.paused:
+        until, is_elapsed = event.get("until"), bool(event.get("is_elapsed"))
+        if timer.paused and until is None and not event.get("reason"):
             self.fault(f"{timer.name}: paused twice")
-        timer.paused, timer.paused_at = True, event["at"] - self.shift
+        if not timer.paused:
+            timer.paused, timer.paused_at = True, event["at"] - self.shift
+        timer.until = until - self.shift if until is not None and is_elapsed else until
+        timer.is_until_elapsed = is_elapsed
+
+    def until(self, timer: Timer) -> int | None:
+        """When the pause of the timer ends by itself, on the timer's own clock."""
+        if timer.until is None:
+            return None
+        wall = timer.until + (self.shift if timer.is_until_elapsed else 0)
+        return self.own(timer, wall)
+
+    def pause_end(self, timer: Timer, at: int) -> int:
+        """When the pause ended that is ended at `at`: nobody may have been there in time."""
+        until, now = self.until(timer), self.own(timer, at)
+        return now if until is None else min(until, now)
 
     def on_timer_resumed(self, timer: Timer, event: dict[str, Any]) -> None:
         if not timer.paused:
             self.fault(f"{timer.name}: resumed without a pause")
-        timer.paused, timer.resumed = False, self.own(timer, event["at"])
+        until = self.until(timer)
+        if event.get("reason") == "until" and (
+            until is None or until > self.own(timer, event["at"]) + DRIFT
+        ):
+            self.fault(f"{timer.name}: its pause is not over")
+        timer.resumed = self.pause_end(timer, event["at"])
+        timer.paused, timer.until = False, None
         self.claim(timer, event)
-        cursor, at = timer.waits_for(self.shift), self.passed_by(timer, event["at"])
+        cursor, at = timer.waits_for(self.shift), timer.resumed - DRIFT - timer.jitter
         waits = timer.is_one_shot or (event["next"] is None and timer.open)
         waits = waits or bool(timer.cursor and timer.left_out(timer.cursor, self.shift))
         if cursor is not None and not waits and cursor <= at:
@@ -923,16 +1057,22 @@ class Judge:
         return us
 
     def on_run_due(self, timer: Timer, event: dict[str, Any]) -> None:
-        run = self.runs[self.place] = Run(timer, event["scheduled"], event["cause"])
+        run = self.runs[self.place] = Run(timer, event["scheduled"], event["cause"], self.shift)
         run.not_before = event["at"] - self.shift
         jitter = event.get("jitter", 0)
-        if event["at"] < event["scheduled"] + jitter - self.tolerance(timer):
+        is_past = run.cause == "backfill"  # it was, when it was asked for
+        if event["at"] < event["scheduled"] + jitter - self.tolerance(timer) and not is_past:
             self.fault(f"{timer.name}: a run is early")
         if not self.is_up and run.cause == "schedule":
             self.fault(f"{timer.name}: a moment runs while nobody is there")
         others = [each for each in timer.open if not self.is_of_this_decision(each)]
-        if timer.overlap == "skip" and others:
+        others = [each for each in others if self.runs[each].cause != "backfill"]
+        if run.cause == "backfill":
+            self.check_backfill(timer, run, event)
+        elif timer.overlap == "skip" and others:
             self.fault(f"{timer.name}: a run is due while one is open")
+        elif timer.overlap == "restart" and any(self.runs[o].state != "stopping" for o in others):
+            self.fault(f"{timer.name}: a run is due, and {others} are not stopped")
         timer.open.append(self.place)
         if run.cause != "schedule":
             if jitter or event.get("late"):
@@ -943,6 +1083,7 @@ class Judge:
         if timer.overlap == "delay" and others:
             self.fault(f"{timer.name}: a run is due while one is open")
         us = self.say(timer, event["scheduled"], "a run for")
+        timer.ran[timer.is_elapsed].add(us)
         self.check_delay(timer, us, event)
         self.check_policy(timer, us, event, jitter)
         wanted = 0 if timer.policy == "all" else self.just_missed(timer)
@@ -1030,15 +1171,19 @@ class Judge:
     def just_missed(self, timer: Timer) -> int:
         """How many moments the ranges right before this event count that a run stands for."""
         total, position = 0, self.place % 4096
+        while position and is_restart(self.rows[position - 1], timer.name):
+            position -= 1
         while position and self.rows[position - 1][0] == "RUN_MISSED":
             position -= 1
+            if is_end(self.rows[position]):
+                break
             name, _, _, moments, reason = self.rows[position][1:6]
             if name == timer.name and reason not in (*BESIDES, *LIMITS):
                 total += moments
         return total
 
     def on_run_skipped_overlap(self, timer: Timer, event: dict[str, Any]) -> None:
-        if timer.overlap != "skip" or event["by"] not in timer.open:
+        if timer.overlap != "skip" or not self.is_in_the_way(timer, event["by"]):
             self.fault(f"{timer.name}: skipped, but no run was in the way")
         if event["cause"] == "schedule":
             us = self.say(timer, event["scheduled"], "a skip of")
@@ -1066,11 +1211,18 @@ class Judge:
             self.fault(f"{timer.name}: no range of moments ends with {last}")
         is_said = event.get("next", UNSAID) != UNSAID
         timer.cursor = timer.next_after(last)
-        if timer.is_chain and timer.paused and self.is_there("TIMER_RESUMED", timer):
-            timer.cursor = now + timer.value
+        if (
+            timer.paused
+            and reason == "paused"
+            and last > self.pause_end(timer, event["at"]) + DRIFT
+        ):
+            self.fault(f"{timer.name}: {last} is missed in a pause that was over")
+        is_over = self.is_followed_by_resume(timer)
+        if timer.is_chain and timer.paused and is_over:
+            timer.cursor = self.pause_end(timer, event["at"]) + timer.value
         elif timer.is_chain:
             timer.cursor = (last if is_early else now) + timer.value if is_said else None
-        if timer.is_over(last, self.shift):
+        if timer.is_over(last, self.shift) and not (timer.is_chain and is_over):
             timer.cursor = None
         self.is_plausible(timer, event)
         timer.past = False
@@ -1081,14 +1233,16 @@ class Judge:
         if is_said:
             self.nothing_runs(timer, event, now)
 
+    def is_followed_by_resume(self, timer: Timer) -> bool:
+        """Whether what comes next of the timer in this record is the end of its pause."""
+        rows = self.rows[self.place % 4096 + 1 :]
+        return next((row[0] for row in rows if row[1:2] == [timer.name]), "") == "TIMER_RESUMED"
+
     def follows_end(self, timer: Timer) -> bool:
         """Whether the event before says that a run of the timer has ended."""
         position = self.place % 4096
-        return (
-            position > 0
-            and self.rows[position - 1][0] in ENDS
-            and (self.rows[position - 1][1] == timer.name)
-        )
+        before = self.rows[position - 1] if position else [""]
+        return is_end(before) and before[1] == timer.name
 
     def check_count(
         self, timer: Timer, first: int, last: int, total: int, event: dict[str, Any]
@@ -1159,9 +1313,11 @@ class Judge:
     def is_plausible(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, first, last = event["reason"], event["first"], event["last"]
         tags = [tag for tag, each in self.row if each.get("timer", timer.name) == timer.name]
+        has_ended = any(is_end(each) and each[1] == timer.name for each in self.rows)
+        has_ended = has_ended or "TIMER_UPDATED" in tags or bool(timer.lingers)
         besides = {
             "paused": timer.paused or self.explains(timer, reason, first, last, event),
-            "delayed": bool({*ENDS, "TIMER_UPDATED"} & set(tags)) or self.is_held_back(timer),
+            "delayed": has_ended or self.is_held_back(timer),
             "past": timer.past,
             "changed": bool({"TIMER_UPDATED", "TIMER_REMOVED"} & set(tags)),
         }
@@ -1179,6 +1335,9 @@ class Judge:
         was_late = timer.kind == "at" and last <= timer.anchor  # already when it was asked for
         if was_late and reason in ("orphaned", "past"):
             return True
+        started = self.lives[-1].started[int(timer.is_elapsed)] if self.lives else 0
+        if reason == "down" and abs(self.own(timer, first) - started) <= DRIFT:
+            return True  # at the very instant of the start
         if reason == "down" and self.is_paused_here(timer):
             return True  # the process may have died, and the pause have come from outside
         is_looked_after = timer.is_settled and not was_late and not timer.jitter
@@ -1213,7 +1372,7 @@ class Judge:
             "blocked": is_since and is_quiet,
             # Under `delay` it may be said long after, when the run that was open has ended.
             "suspended": is_since and (is_quiet or timer.overlap == "delay"),
-            "delayed": timer.freed is not None and last <= timer.freed,
+            "delayed": bool(timer.lingers) or (timer.freed is not None and last <= timer.freed),
             "clock_step": self.stepped is not None and last <= self.stepped[clock] + DRIFT,
             "paused": timer.resumed is not None and last <= timer.resumed,
             "invalid": any(self.is_unknown(timer, life) for life in around),
@@ -1251,17 +1410,52 @@ class Judge:
             self.fault(f"run {event['run']} starts while {busy} run")
         if timer.overlap != "allow" and not timer.mixed and timer.open[:1] != [event["run"]]:
             self.fault(f"run {event['run']} starts before {timer.open[:1]}")
+        if timer.overlap != "allow" and not timer.mixed:
+            timer.lingers = {}  # it has ended, then
+        timer.lingers = {key: each for key, each in timer.lingers.items() if key[0] != event["run"]}
+        self.check_room(run, event)
         run.state, run.started, run.is_left = "running", event["at"], False
+        run.began, run.timeout = event["at"] - self.shift, timer.definition.get("timeout_us")
+        self.held[event["run"], run.attempt] = Held(timer.weight, timer.key)
 
     def on_run_stopping(self, run: Run, event: dict[str, Any]) -> None:
-        is_cancelled_after_all = run.state == "stopping" and run.reason == "shutdown"
-        if run.state != "running" and not is_cancelled_after_all:
+        reason = event["reason"]
+        comes_back = run.state == "stopping" and run.reason in ("shutdown", "timeout")
+        if run.state != "running" and not (comes_back and reason not in ("shutdown", "timeout")):
             self.fault(f"run {event['run']} is {run.state}, and then this")
-        run.state, run.reason = "stopping", event["reason"]
+        took = event["at"] - self.shift - run.began
+        if reason == "timeout" and (run.timeout is None or took < run.timeout - DRIFT):
+            self.fault(f"run {event['run']} is stopped after {took}, before its time is up")
+        if reason == "restart" and not self.is_replaced(event["run"], run):
+            self.fault(f"run {event['run']} is stopped, and nothing takes its place")
+        run.state, run.reason = "stopping", reason
+
+    def is_replaced(self, id_: int, run: Run) -> bool:
+        """Whether a run of the same timer is due in this record, or one waits for the key."""
+        is_regular = run.timer.overlap == "restart" and run.cause != "backfill"
+        if is_regular and self.is_there("RUN_DUE", run.timer):
+            return True
+        held = self.held.get((id_, run.attempt), Held(0, ""))
+        waiting = [each.timer for each in self.runs.values() if each.state in WAITING]
+        return any(each.key == held.key != "" and each.overlap == "restart" for each in waiting)
 
     def on_run_failed(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "running", "stopping")
+        is_timeout = run.state == "stopping" and run.reason == "timeout"
+        is_so = is_timeout == (event["reason"] == "timeout")
+        if not is_so and not (is_timeout and self.was_in_time(run, event)):
+            self.fault(f"run {event['run']} has failed ({event['reason']}), and not so")
+        held = self.held.pop((event["run"], run.attempt), None)
+        if is_timeout and held is not None:
+            lingers = self.gone if run.timer.removed else run.timer.lingers
+            lingers[event["run"], run.attempt] = held
         run.state, run.reason = "failed", event["reason"]
+
+    def was_in_time(self, run: Run, event: dict[str, Any]) -> bool:
+        """Whether an attempt was over by itself when its time was up, as its executor says; the
+        timer may have got another timeout meanwhile."""
+        timeouts = (run.timeout, run.timer.definition.get("timeout_us"))
+        return any(each is not None and event["took"] < each for each in timeouts)
 
     def on_run_retrying(self, run: Run, event: dict[str, Any]) -> None:
         if run.state != "failed":
@@ -1284,26 +1478,226 @@ class Judge:
 
     def on_run_succeeded(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "running", "stopping")
+        is_timeout = run.state == "stopping" and run.reason == "timeout"
+        if is_timeout and not self.was_in_time(run, event):
+            self.fault(f"run {event['run']} has succeeded, though its time was up")
         self.over(run, event, "succeeded")
 
     def on_run_cancelled(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "due", "running", "stopping", "retrying")
+        if event["reason"] == "timeout":
+            self.fault(f"run {event['run']} is cancelled, and its time was up")
+        is_restart = run.state in WAITING and event["reason"] == "restart"
+        if is_restart and not (self.is_there("RUN_DUE", run.timer)):
+            self.fault(f"run {event['run']} is cancelled, and nothing takes its place")
+        if run.started is None:
+            self.take_back(run)
         self.over(run, event, "cancelled")
+
+    def on_no_room(self, run: Run, event: dict[str, Any]) -> None:
+        """A run ends that found no room within its grace."""
+        timer, scheduled = run.timer, run.scheduled
+        if (run.state, run.cause, run.started) != ("due", "schedule", None):
+            self.fault(f"run {event['run']} is {run.state}, and then misses its moment")
+        if timer.grace is None or event["at"] < scheduled + timer.grace:
+            self.fault(f"run {event['run']} has not waited for as long as its grace")
+        said = [event[name] for name in ("first", "last", "moments", "reason")]
+        if said != [scheduled, scheduled, 1, "capacity"]:
+            self.fault(f"run {event['run']} misses {said}")
+        if self.limit is None and not timer.is_key_bound and timer.name not in self.threaded:
+            self.fault(f"run {event['run']} finds no room, though there is no limit")
+        self.take_back(run)
+        self.over(run, event | {"attempt": run.attempt}, "missed")
+
+    def take_back(self, run: Run) -> None:
+        """The run has not begun: its moment has had none."""
+        if run.cause == "manual":
+            return
+        us, timer = self.own(run.timer, run.scheduled), run.timer
+        if run.is_forced:
+            timer.unsure.add(us)
+        else:
+            timer.ran[timer.is_elapsed].discard(us)
 
     def over(self, run: Run, event: dict[str, Any], state: str) -> None:
         timer, id_ = run.timer, event["run"]
         run.state = state
+        self.held.pop((id_, run.attempt), None)
         timer.freed = self.own(timer, event["at"])
         if id_ in timer.open:
             timer.open.remove(id_)
         if timer.removed:
-            if event["next"] is not None:
+            if event["next"] not in (None, UNSAID):
                 self.fault(f"{timer.name} is gone and has a next moment")
             return
         if timer.chain == id_:
             timer.chain = None
             timer.cursor = self.own(timer, event["at"]) + timer.value
         self.claim(timer, event)
+
+    # -- room ------------------------------------------------------------------------------
+
+    def take_key(self, timer: Timer, key: str) -> None:
+        """A timer gets another key: its runs that are under way have it."""
+        for (id_, attempt), held in self.held.items():
+            run = self.runs[id_]
+            if run.timer is timer and run.attempt == attempt and key:
+                held.key = key
+        for held in timer.lingers.values():
+            held.key = key or held.key
+
+    def lingering(self) -> dict[tuple[int, int], Held]:
+        """What may still go on in a thread."""
+        here = {key: held for each in self.timers.values() for key, held in each.lingers.items()}
+        return here | self.gone
+
+    def is_in_the_way(self, timer: Timer, by: int) -> bool:
+        """Whether a moment of the timer may be skipped by that run."""
+        if by in timer.open:
+            return self.runs[by].cause != "backfill"
+        if any(by == run for run, _ in timer.lingers):
+            return True
+        if not timer.is_key_bound:
+            return False
+        has_it = [*self.held.items(), *self.lingering().items()]
+        others = [run for (run, _), held in has_it if held.key == timer.key]
+        others += [
+            id_
+            for each in self.timers.values()
+            for id_ in each.open
+            if each.is_key_bound and each.key == timer.key and self.runs[id_].state in WAITING
+        ]
+        return (
+            by in others
+            and len([id_ for id_ in others if id_ not in timer.open]) >= timer.key_limit
+        )
+
+    def check_room(self, run: Run, event: dict[str, Any]) -> None:
+        """A run that starts has room for its weight and key, and it is its turn."""
+        timer, id_ = run.timer, event["run"]
+        used = sum(held.weight for held in self.held.values())
+        if self.limit is not None and used + timer.weight > self.limit:
+            self.fault(f"run {id_} of weight {timer.weight} starts beside {used} of {self.limit}")
+        sharing = [each for (each, _), held in self.held.items() if held.key == timer.key]
+        if timer.is_key_bound and len(sharing) >= timer.key_limit:
+            self.fault(f"run {id_} starts, and {sharing} have its key")
+        if self.limit is None or timer.name in self.threaded or run.shift != self.shift:
+            return
+        before = [each for each in self.line if self.is_before(each, id_)]
+        is_same = [each for each in before if self.runs[each].timer.name not in self.redefined]
+        before = [each for each in is_same if self.is_in_line(each) and each != id_]
+        if before and timer.name not in self.redefined:
+            self.fault(f"run {id_} overtakes {before}")
+
+    def place_of(self, id_: int) -> tuple[int, int, int]:
+        run = self.runs[id_]
+        return -run.timer.priority, run.not_before, id_
+
+    def is_before(self, one: int, other: int) -> bool:
+        """Whether the one certainly goes first: what is ready at nearly the same time may not."""
+        first, second = self.place_of(one), self.place_of(other)
+        is_close = first[0] == second[0] and abs(first[1] - second[1]) <= DRIFT
+        return first < second and not (is_close and first[1] != second[1])
+
+    def waiting(self) -> list[int]:
+        """The runs that wait for room alone, as of the last record."""
+        if self.limit is None or not self.looks:
+            return []
+        ids = [id_ for timer in self.timers.values() for id_ in timer.open]
+        now = self.looks[-1][1]
+        ids = [id_ for id_ in ids if self.runs[id_].not_before + DRIFT <= now]
+        return [id_ for id_ in ids if self.is_in_line(id_)]
+
+    def is_in_line(self, id_: int) -> bool:
+        """Whether nothing but the weights keeps a run waiting."""
+        run, timer = self.runs[id_], self.runs[id_].timer
+        if run.state not in WAITING or timer.bound is None or run.shift != self.shift:
+            return False
+        is_first = timer.overlap == "allow" or timer.open[:1] == [id_]
+        is_alone = not timer.lingers and timer.name not in self.threaded
+        return is_first and is_alone and self.is_key_free(timer)
+
+    def is_key_free(self, timer: Timer) -> bool:
+        has_it = [*self.held.values(), *self.lingering().values()]
+        sharing = sum(held.key == timer.key for held in has_it)
+        return not timer.is_key_bound or sharing < timer.key_limit
+
+    # -- backfills -------------------------------------------------------------------------
+
+    def has_run(self, timer: Timer, us: int) -> bool:
+        """Whether a moment has had a run, also by what the timer was before."""
+        other = us + (self.shift if timer.is_elapsed else -self.shift)
+        return us in timer.ran[timer.is_elapsed] or other in timer.ran[not timer.is_elapsed]
+
+    def on_backfill_started(self, timer: Timer, event: dict[str, Any]) -> None:
+        since, until = self.own(timer, event["since"]), self.own(timer, event["until"])
+        if timer.is_one_shot or event["until"] > event["at"] or event["moments"] < 1:
+            self.fault(f"{timer.name}: {event['moments']} moments are to be backfilled")
+        if event["concurrency"] > 1 and timer.overlap != "allow":
+            self.fault(f"{timer.name}: a backfill of {event['concurrency']} at once")
+        end = until if timer.cursor is None else min(until, timer.cursor)
+        moments, is_forced = timer.grid(since, until - 1), bool(event.get("is_forced"))
+        backfill = Backfill(since, until, None, event["concurrency"], is_forced)
+        timer.backfills.append(backfill)
+        if moments is None or timer.is_vague or timer.unsure:
+            return
+        good = [us for us in moments if not timer.left_out(us, self.shift)]
+        backfill.left = good
+        good = [us for us in good if us < end]
+        left = [us for us in good if is_forced or not self.has_run(timer, us)]
+        told = (event["moments"], event.get("done", 0), self.own(timer, event["next"]))
+        if told != (len(left), len(good) - len(left), left[0] if left else None):
+            self.fault(f"{timer.name}: a backfill of {told}, not of {len(left)} of {len(good)}")
+
+    def check_backfill(self, timer: Timer, run: Run, event: dict[str, Any]) -> None:
+        """A run of a backfill is for the next moment that has had none."""
+        us = self.own(timer, event["scheduled"])
+        if not timer.backfills or timer.paused:
+            self.fault(f"{timer.name}: {us} is backfilled, and must not be")
+            return
+        backfill = timer.backfills[0]
+        running = [each for each in timer.open if self.runs[each].cause == "backfill"]
+        if len(running) >= (backfill.concurrency if timer.overlap == "allow" else 1):
+            self.fault(f"{timer.name}: {us} is backfilled beside {running}")
+        is_behind = backfill.latest is None or us > backfill.latest
+        if not (backfill.since <= us < backfill.until and is_behind):
+            self.fault(f"{timer.name}: {us} is backfilled, after {backfill.latest}")
+        if timer.left_out(us, self.shift) or not timer.has(us):
+            self.fault(f"{timer.name}: {us} is backfilled, and is no moment")
+        run.is_forced = backfill.is_forced
+        if not run.is_forced and self.has_run(timer, us) and us not in timer.unsure:
+            self.fault(f"{timer.name}: {us} is backfilled, and had a run")
+        left = self.left_of(timer, backfill)
+        if left is not None:
+            following = left[1] if len(left) > 1 else None
+            said = None if event["next"] is None else self.own(timer, event["next"])
+            if left[:1] != [us] or said != following:
+                self.fault(f"{timer.name}: {us} is backfilled, then {said}; left are {left[:2]}")
+        timer.ran[timer.is_elapsed].add(us)
+        backfill.latest = us
+
+    def left_of(self, timer: Timer, backfill: Backfill) -> list[int] | None:
+        """What is still to be backfilled; None: that is not known."""
+        if backfill.left is None or timer.unsure:
+            return None
+        low = backfill.since if backfill.latest is None else backfill.latest + 1
+        high = timer.cursor  # what is pending is not the past, until it is missed
+        todo = [us for us in backfill.left if us >= low and (high is None or us < high)]
+        return [us for us in todo if backfill.is_forced or not self.has_run(timer, us)]
+
+    def on_backfill_ended(self, timer: Timer, event: dict[str, Any]) -> None:
+        if not timer.backfills:
+            self.fault(f"{timer.name}: a backfill ends that never began")
+            return
+        backfill, reason = timer.backfills.pop(0), event.get("reason", "")
+        if reason == "":
+            running = [each for each in timer.open if self.runs[each].cause == "backfill"]
+            if running or self.left_of(timer, backfill):
+                self.fault(f"{timer.name}: a backfill ends before its last run")
+        elif reason != "cancelled" and not (
+            reason == "changed" and self.is_there("TIMER_UPDATED", timer)
+        ):
+            self.fault(f"{timer.name}: a backfill ends ({reason}) for no reason")
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -1313,17 +1707,46 @@ class Judge:
                 self.fault(f"run {id_} was left by a dead process, and nothing says so")
             if self.should_run(id_, run, end_us, orphans):
                 self.fault(f"run {id_} waits for nothing, and does not start")
+            is_up = self.is_up and not run.is_left and run.state == "running"
+            if is_up and run.timeout and end_us - self.shift > run.began + run.timeout + DRIFT:
+                self.fault(f"run {id_} goes on after its time is up")
         for timer in self.timers.values():
             if timer.past:
                 self.fault(f"{timer.name}: its moment was long past, and nothing says so")
+            self.end_of_timer(timer, end_us, orphans)
             cursor = timer.waits_for(self.shift)
             if cursor is None or cursor > self.passed_by(timer, end_us):
                 continue
-            waits = timer.chain is not None or (bool(timer.open) and timer.overlap == "delay")
+            is_behind = bool(timer.open or timer.lingers) and timer.overlap == "delay"
+            waits = timer.chain is not None or is_behind
             is_excused = timer.paused or timer.name in orphans or waits or not self.is_up
             is_excused = is_excused or self.is_unknown(timer, self.lives[-1])
             if not is_excused:
                 self.fault(f"{timer.name}: nothing is said about {cursor}")
+
+    def end_of_timer(self, timer: Timer, end_us: int, orphans: Collection[str]) -> None:
+        """A pause that is over has ended, and a backfill goes on."""
+        if not self.is_up or timer.name in orphans or self.is_unknown(timer, self.lives[-1]):
+            return
+        until = self.until(timer) if timer.paused else None
+        if until is not None and until <= self.passed_by(timer, end_us):
+            self.fault(f"{timer.name}: its pause is over, and nothing says so")
+        runs = [each for each in timer.open if self.runs[each].cause == "backfill"]
+        if timer.backfills and not runs and not timer.paused and end_us > (self.started or 0):
+            self.fault(f"{timer.name}: nothing goes on with its backfill")
+
+    def has_room(self, id_: int, run: Run) -> bool:
+        """Whether a run that waits could start, as far as the log tells."""
+        timer = run.timer
+        if timer.lingers or timer.name in self.threaded or not self.is_key_free(timer):
+            return False
+        if self.limit is None:
+            return True
+        used = sum(held.weight for held in (*self.held.values(), *self.lingering().values()))
+        ids = [each for other in self.timers.values() for each in other.open]
+        ids = [each for each in ids if self.runs[each].state in WAITING]
+        is_first = all(self.place_of(id_) <= self.place_of(each) for each in ids)
+        return is_first and used + timer.weight <= self.limit
 
     def should_run(self, id_: int, run: Run, end_us: int, orphans: Collection[str]) -> bool:
         timer = run.timer
@@ -1331,18 +1754,41 @@ class Judge:
             return False
         is_first = timer.overlap == "allow" or timer.open[:1] == [id_]
         is_time = run.not_before + DRIFT <= end_us - self.shift and end_us > self.started
-        return is_first and is_time and timer.name not in orphans
+        is_time = is_time and timer.name not in orphans
+        return is_first and is_time and self.has_room(id_, run)
 
 
-def check(records: list[list[Any]], *, end_us: int, orphans: Collection[str] = ()) -> list[str]:
+def is_restart(row: list[Any], timer: str) -> bool:
+    """Whether a row of a record is the end of a run of the timer which a new one replaces."""
+    if row[0] not in ("RUN_STOPPING", "RUN_CANCELLED"):
+        return False
+    return row[1] == timer and row[1 + FIELDS[row[0]].split().index("reason")] == "restart"
+
+
+def is_end(row: list[Any]) -> bool:
+    """Whether a row of a record is the end of a run."""
+    return row[0] in ENDS or (row[0] == "RUN_MISSED" and any(row[RUN_OF_MISSED:]))
+
+
+def check(
+    records: list[list[Any]],
+    *,
+    end_us: int,
+    orphans: Collection[str] = (),
+    limits: Mapping[int, int | None] | None = None,
+    threaded: Collection[str] = (),
+) -> list[str]:
     """What is wrong with a log, in words; an empty list if nothing is.
 
     `records[0]` is the log's first record. Moments up to `end_us` (wall clock, microseconds) must
     be accounted for, unless their timer is paused, waits for an open run, or is one of `orphans`
     (callables that the last process has not registered). After a kill, `end_us` is the time of the
     last record: a step says all that is due before it says anything later.
+
+    `limits` are the `max_concurrency` of processes, by their pid; `threaded` are timers whose runs
+    may have to wait for a thread.
     """
-    judge = Judge()
+    judge = Judge(limits, threaded)
     for index, record in enumerate(records, 1):
         judge.record(index, record)
     judge.end(end_us, orphans)

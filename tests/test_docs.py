@@ -31,6 +31,8 @@ DOCUMENTS = {
     "docs/ledger.md": LEDGER,
     "docs/time.md": TIME,
     "docs/testing.md": (ROOT / "docs/testing.md").read_text("utf-8"),
+    "docs/commands.md": (ROOT / "docs/commands.md").read_text("utf-8"),
+    "docs/running.md": (ROOT / "docs/running.md").read_text("utf-8"),
 }
 
 
@@ -46,7 +48,7 @@ def console(text):
 
 PROGRAMS = blocks(README, "python")
 KRON = [command[1:] for command in console(README) if command[0] == "kron"]
-NEEDS_A_RUNTIME = [["runtime", "status"], ["runtime", "shutdown"]]
+NEEDS_A_RUNTIME = [["runtime", "status"], ["runtime", "shutdown"], ["metrics"]]
 
 
 # -- README in a fresh environment ---------------------------------------------------------------
@@ -217,7 +219,13 @@ def test_the_events_in_the_documents_are_those_of_the_code():
     assert words <= set(TAGS.values())
 
 
-EVENT = r"\b(?:TIMER|RUN|SCHEDULER|CLOCK|TAIL)_[A-Z]+(?:_[A-Z]+)?\b"
+EVENT = r"\b(?:TIMER|RUN|BACKFILL|SCHEDULER|CLOCK|TAIL)_[A-Z]+(?:_[A-Z]+)?\b"
+
+
+def test_the_fields_of_the_events_are_those_of_the_code():
+    rows = table(section(LEDGER, "Events").partition("### Fields")[2])
+    fields = {tag: names.split(", ") for tag, names in rows}
+    assert fields == {tag: [*kind._fields] for kind, tag in TAGS.items()}
 
 
 def test_the_reasons_in_the_documents_are_those_of_the_code():
@@ -230,8 +238,7 @@ def test_the_reasons_in_the_documents_are_those_of_the_code():
 def test_the_keys_of_the_context_are_those_of_the_code():
     rows = table(section(README, "Callbacks"))
     named = {key for row in rows for key in re.findall(r"`(\w+)`", row[0])}
-    # Runs for past moments on request are not built yet; the key is there and False.
-    assert named == set(RunContext.__annotations__) - {"backfill"}
+    assert named == set(RunContext.__annotations__)
 
 
 def test_the_promises_have_one_numbering():

@@ -23,6 +23,9 @@ PROGRAMS = {
     "decorator": ["decorator.py"],
     "retries": ["retries.py"],
     "overlap": ["overlap.py"],
+    "commands": ["commands.py"],
+    "limits": ["limits.py"],
+    "backfill": ["backfill.py"],
     "payday": ["payday.py"],
     "crash_demo": ["crash_demo.py"],
     "fastapi_lifespan": ["fastapi_lifespan.py"],
@@ -100,7 +103,7 @@ def test_every_example_is_run_here():
 def test_an_example_ends_well(ended, name):
     program = ended(name)
     assert program.code == 0, program.err
-    if name != "retries":  # where failures are the point
+    if name not in ("retries", "commands"):  # where failures are the point
         assert program.err == ""
 
 
@@ -171,6 +174,57 @@ def test_overlap(ended):
     assert min(gaps["allow"]) == 0.5
     assert any(row["status"] == "SKIPPED_OVERLAP" for row in rows)
     assert re.search(r"^skip +started at [\d. ]+ s\n +skipped at [\d. ]+ s$", program.out, re.M)
+
+
+def test_commands(ended):
+    program = ended("commands")
+    rows, timers = program.ledger()
+    ends = {name: [r["status"] for r in rows if r["timer"] == name] for name in timers}
+    assert ends == {
+        "flaky": ["FAILED", "OK"],
+        "hanging": ["FAILED", "DEAD"],
+        "sync": ["OK"],
+        "sync-too": ["SKIPPED_OVERLAP"],
+    }
+    assert timers["sync"]["command_hash"] == timers["sync-too"]["command_hash"]
+    assert "the file of hanging is there: False" in program.out
+    assert "sync-too was skipped" in program.out
+    flaky = next(row for row in rows if row["timer"] == "flaky")["scheduled_at"]
+    assert program.out.partition("$ kron job logs flaky\n")[2].splitlines() == [
+        f"attempt 1 for {flaky}",
+        "[kron: attempt 2]",
+        f"attempt 2 for {flaky}",
+    ]
+
+
+def test_limits(ended):
+    program = ended("limits")
+    used = [int(number) for number in re.findall(r" (\d+) of 4: ", program.out)]
+    assert len(used) > 5
+    assert max(used) <= 4
+    assert "heavy begins" in program.out
+    rows, _ = program.ledger()
+    rows = {row["timer"]: row for row in rows if row["timer"] != "light"}
+    assert {name: row["status"] for name, row in rows.items()} == dict.fromkeys(rows, "OK")
+    assert sorted(rows) == ["backup", "heavy", "report"]
+    backup_ended = datetime.fromisoformat(rows["backup"]["at"])
+    assert datetime.fromisoformat(rows["report"]["started_at"]) >= backup_ended
+
+
+def test_backfill(ended):
+    out = ended("backfill").out
+    assert "5 missed (down), 2027-03-01T22:00:00+00:00 to 2027-03-02T02:00:00+00:00" in out
+    backfilled = re.findall(r"rolls up (\S+) \(backfill\)", out)
+    assert backfilled == sorted(set(backfilled))
+    assert len(backfilled) == 10
+    assert backfilled[-5:] == [
+        "2027-03-01T22:00:00+00:00",
+        "2027-03-01T23:00:00+00:00",
+        "2027-03-02T00:00:00+00:00",
+        "2027-03-02T01:00:00+00:00",
+        "2027-03-02T02:00:00+00:00",
+    ]
+    assert "once more: 0 to run, 12 had a run" in out
 
 
 def test_fastapi_lists_and_triggers_timers(ended):

@@ -28,7 +28,8 @@ NESTING = 3
 
 VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
-LAYERS = ["core", "storage", "runtime", "server", "scheduler", "sources", "compat", "cli"]
+LAYERS = ["core", "storage", "runtime", "server", "opening", "scheduler"]
+LAYERS += ["sources", "compat", "cli"]
 """Each may import itself and what stands before it; behind the scheduler also `kron`'s own face."""
 FREE = {"", "__main__", "testing"}
 """The package's own face (lazy: see `test_import_kron_loads_no_heavy_module`), `python -m kron`,
@@ -42,7 +43,7 @@ CORE_NEVER_IMPORTS = set(
 CORE_NEVER_CALLS = {"now", "utcnow", "today", "input", "open", "print"}
 NEVER_IMPORTED = {"cloudpickle", "dill", "marshal", "pickle", "shelve"}
 NEVER_CALLED = {"__import__", "compile", "eval", "exec"}
-LOADS_MODULES = {"kron/__init__.py"}
+LOADS_MODULES = {"kron/__init__.py", "kron/runtime/command.py"}
 """Where `import_module` may take a name that is no literal (promise P10)."""
 MAKES_TASKS = {"kron/runtime/tasks.py", "kron/runtime/control.py"}
 BROAD = {"BaseException", "BaseExceptionGroup", "Exception", "ExceptionGroup"}
@@ -52,7 +53,7 @@ HEAVY = "aiofiles anyio asyncio croniter httpx2 orjson starlette typer uvicorn u
 EVENTS_NOW = set(
     "TIMER_CREATED TIMER_UPDATED TIMER_REMOVED TIMER_PAUSED TIMER_RESUMED TIMER_MOVED"
     " RUN_DUE RUN_STARTED RUN_SUCCEEDED RUN_FAILED RUN_RETRYING RUN_DEAD RUN_SKIPPED_OVERLAP"
-    " RUN_MISSED RUN_STOPPING RUN_CANCELLED"
+    " RUN_MISSED RUN_STOPPING RUN_CANCELLED BACKFILL_STARTED BACKFILL_ENDED"
     " SCHEDULER_STARTED SCHEDULER_STOPPED CLOCK_STEP TAIL_CUT".split()
 )
 EVENTS_LATER = set(

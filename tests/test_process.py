@@ -488,7 +488,7 @@ def test_the_end_of_the_program_does_not_wait_for_ever_for_a_job(child, tmp_path
     stuck.until("started")
     assert stuck.end()[0] == 0
     failed, retrying = events(tmp_path / "kron", "RUN_FAILED", "RUN_RETRYING")
-    assert failed[-1] == "shutdown" and retrying[3] == 1
+    assert "shutdown" in failed and retrying[3] == 1
     assert tags(tmp_path / "kron")[-1] == "SCHEDULER_STOPPED"
 
 
@@ -947,12 +947,12 @@ def test_a_log_that_is_not_ours_is_named_and_left_alone(scheduler, tmp_path, spo
     scheduler.schedule("a", print, every="1h")
     scheduler.shutdown()
     spoil(tmp_path / "kron.aof")
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     for _ in range(5):
         with pytest.raises(error) as refused:
             scheduler.start(tmp_path)
         assert [word for word in words if word not in str(refused.value)] == []
-        after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
         assert {**after, "kron.lock": b""} == {**before, "kron.lock": b""}
     with pytest.raises(NotStarted):
         scheduler.pause("a")

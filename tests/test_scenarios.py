@@ -26,7 +26,10 @@ def test_scenario(path: Path) -> None:
 def ledger_of(player: Player) -> list[str]:
     records = [json.loads(payload) for payload in player.log]
     orphans = {name for name in player.shadow.state.timers if name not in player.bound}
-    return check(records, end_us=player.end_us, orphans=orphans)
+    threaded = {name for name, options in player.program.items() if options.get("is_threaded")}
+    limits = player.limits
+    end_us = player.end_us
+    return check(records, end_us=end_us, orphans=orphans, limits=limits, threaded=threaded)
 
 
 def test_a_transcript_can_fail() -> None:

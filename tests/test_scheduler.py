@@ -16,10 +16,13 @@ import pytest
 import kron
 from kron.core.definition import SELECTORS
 from kron.core.terms import READ, ScheduleOptions
+from kron.opening import StartOptions
 from kron.scheduler import Scheduler
 from tests.waiting import eventually
 
-VERBS = "schedule start shutdown status list history why trigger cancel remove pause resume".split()
+VERBS = (
+    "schedule start shutdown status list history why trigger cancel remove pause resume backfill"
+).split()
 
 
 def soon(milliseconds):
@@ -75,6 +78,76 @@ def test_every_keyword_of_schedule_is_read():
     assert set(ScheduleOptions.__annotations__) == {*SELECTORS, "timezone", *READ}
 
 
+def test_every_keyword_of_start_stands_in_its_docstring():
+    for keyword in StartOptions.__annotations__:
+        assert f"{keyword}=" in Scheduler.start.__doc__ or f"`{keyword}`" in Scheduler.start.__doc__
+
+
+# -- how much runs at once -----------------------------------------------------------------------
+
+
+def test_a_weight_above_what_may_run_at_once_is_refused_when_that_is_known(scheduler):
+    limited = Scheduler(max_concurrency=4)
+    with pytest.raises(
+        kron.ScheduleError, match=r"weight=8 of 'report' is above max_concurrency=4"
+    ):
+        limited.schedule("report", print, every="1h", weight=8)
+    assert limited.list() == []
+    scheduler.schedule("report", print, every="1h", weight=8)
+    with pytest.raises(
+        kron.ScheduleError, match=r"weight=8 of 'report' is above max_concurrency=4"
+    ):
+        scheduler.start(scheduler.data_dir, max_concurrency=4)
+    assert not scheduler.data_dir.exists()
+    scheduler.start(scheduler.data_dir, max_concurrency=8)
+    with pytest.raises(kron.ScheduleError, match=r"weight=9 of 'other' is above max_concurrency=8"):
+        scheduler.schedule("other", print, every="1h", weight=9)
+    assert [timer["id"] for timer in scheduler.list()] == ["report"]
+
+
+def test_what_a_start_says_stands_in_for_what_the_scheduler_was_made_with(tmp_path):
+    running, most, let_go = set(), [0], threading.Event()
+
+    def heavy(context):
+        running.add(context["run_id"])
+        most[0] = max(most[0], len(running))
+        let_go.wait(10)
+        running.discard(context["run_id"])
+
+    scheduler = Scheduler(max_concurrency=1)
+    for number in range(4):
+        scheduler.schedule(f"t{number}", heavy, every="1h")
+    scheduler.start(tmp_path / "d", max_concurrency=2)
+    try:
+        for number in range(4):
+            scheduler.trigger(f"t{number}")
+        eventually(lambda: len(running) == 2)
+        (waiting,) = scheduler.status("t3")["runs"]
+        assert waiting["waiting_for"].startswith("capacity: 2 of 2")
+        let_go.set()
+        eventually(lambda: all(timer["succeeded"] == 1 for timer in scheduler.list()))
+        assert most == [2]
+    finally:
+        let_go.set()
+        scheduler.shutdown(1)
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "4"])
+def test_max_concurrency_is_a_number_from_one_on(scheduler, limit):
+    with pytest.raises(kron.ScheduleError, match=r"max_concurrency=.* from 1 on"):
+        Scheduler(max_concurrency=limit)
+    with pytest.raises(kron.ScheduleError, match=r"max_concurrency=.* from 1 on"):
+        scheduler.start(scheduler.data_dir, max_concurrency=limit)
+
+
+def test_an_unknown_keyword_of_start_opens_nothing(scheduler):
+    with pytest.raises(TypeError, match=r"start\(\) has no keyword 'fsynk'. Did you mean fsync\?"):
+        scheduler.start(scheduler.data_dir, fsynk="never")
+    with pytest.raises(kron.ScheduleError, match="keep_output='long' is not a duration"):
+        scheduler.start(scheduler.data_dir, keep_output="long")
+    assert not scheduler.data_dir.exists()
+
+
 # -- registering -------------------------------------------------------------------------------
 
 
@@ -103,6 +176,20 @@ def test_the_decorator_returns_the_function_unchanged(started):
 
     assert beat() == 7
     assert started.status("beat")["fn_name"].endswith("beat")
+
+
+def test_a_function_may_be_named_and_a_command_given(started):
+    started.schedule("named", "platform:node", every="1h")
+    assert started.status("named")["fn_name"] == "node"
+    started.trigger("named")
+    started.schedule("command", kron.command(["true"]), every="1h")
+    started.trigger("command")
+    for name in ("named", "command"):
+        eventually(lambda name=name: statuses(started, name) == ["OK"])
+    assert started.status("command")["command"] == "true"
+    with pytest.raises(kron.ScheduleError, match="cannot be imported"):
+        started.schedule("lost", "no_such_module:f", every="1h")
+    assert started.status("lost") is None
 
 
 def test_the_same_definition_again_changes_nothing(started):
@@ -440,12 +527,13 @@ def test_a_timeout_that_is_no_time_is_refused_and_nothing_is_lost(started, timeo
 
 
 def test_start_and_shutdown_fifty_times(scheduler):
+    others = threading.active_count()  # threads of tests before, which nothing could stop
     ran = []
     scheduler.schedule("beat", lambda: ran.append(1), every="1ms")
     for _ in range(50):
         scheduler.start(scheduler.data_dir, fsync="never")
         assert scheduler.shutdown()["stopped"]
-    assert threading.active_count() < 30
+    assert threading.active_count() < others + 20
 
 
 def test_shutdown_reports_what_became_of_the_runs(scheduler):

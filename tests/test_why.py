@@ -40,6 +40,25 @@ def test_a_running_scheduler_tells_what_it_does(running: kron.Scheduler) -> None
     assert why["text"][1:] == ["It is still running.", "Next: nothing; it fires once."]
 
 
+def test_a_thread_that_nothing_can_stop_is_told_of(tmp_path: Path) -> None:
+    subject, let_go = kron.Scheduler(max_concurrency=1), threading.Event()
+    subject.schedule("hang", let_go.wait, after=0, timeout="50ms", max_attempts=1, priority=9)
+    subject.schedule("next", print, after=0)
+    subject.start(tmp_path / "d")
+    try:
+        eventually(lambda: subject.why("hang")["outcome"] == "failed")
+        told = subject.why("hang")["text"]
+        assert "timed out after 50ms at" in told[1]
+        assert told[2] == "Its thread goes on: later runs wait."
+        assert subject.why("next")["outcome"] == "waiting"
+        let_go.set()
+        eventually(lambda: subject.why("next")["outcome"] == "ran")
+        assert "Its thread goes on: later runs wait." not in subject.why("hang")["text"]
+    finally:
+        let_go.set()
+        subject.shutdown()
+
+
 def test_a_moment_to_come_may_be_a_datetime_or_text(running: kron.Scheduler) -> None:
     at = datetime.now(UTC) + timedelta(days=3)
     assert running.why("later", at)["text"] == running.why("later", at.isoformat())["text"]
@@ -122,3 +141,34 @@ def test_a_sentence_behind_another_day_says_its_day() -> None:
         subject.advance("3d")
         told = subject.why("x")["text"]
     assert told[-1].startswith("Next: 2030-01-01 00:00:00Z")
+
+
+def test_who_paused_a_timer_and_until_when() -> None:
+    with VirtualScheduler() as subject:
+        subject.schedule("x", lambda: None, cron="0 * * * *")
+        subject.pause("x", for_="90m", reason="deploy", who="ann")
+        before = subject.why("x")
+        subject.advance("91m")
+        after = subject.why("x")
+    assert before["text"][1:] == [
+        "Nothing runs until 01:30:00Z: x has been paused since 00:00:00Z.",
+        "It was paused by ann: deploy.",
+        "Next: 02:00:00Z, by cron 0 * * * *.",
+    ]
+    assert before["next_run_at"] == "2027-01-01T02:00:00+00:00"
+    assert after["text"][0].endswith(
+        "the timer was paused until 01:30:00Z, when that ended by itself."
+    )
+
+
+def test_a_moment_of_a_pause_that_was_backfilled() -> None:
+    with VirtualScheduler() as subject:
+        subject.schedule("x", lambda: None, cron="0 * * * *", missed="skip")
+        subject.pause("x", for_="90m")
+        subject.advance("100m")
+        subject.backfill("x", since="2h")
+        subject.advance("1s")
+        why = subject.why("x", "2027-01-01T01:00:00Z")
+    assert (why["outcome"], why["because"]) == ("ran", "paused")
+    assert why["text"][0].startswith("x did not run at 2027-01-01 01:00:00Z: the timer was paused")
+    assert why["text"][1].startswith("A backfill ran x at 01:40:00Z for 01:00:00Z")

@@ -89,6 +89,7 @@ def test_missed_moments_are_a_range_with_reason_and_count() -> None:
         "last_scheduled_at": "2016-01-05T08:00:00+00:00",
         "count": 1200,
         "reason": "down",
+        "cause": "schedule",
     }
     screen = Console(width=80, record=True, file=StringIO())
     screen.print(history_table([row], UTC, is_wide=False))

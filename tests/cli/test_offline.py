@@ -116,8 +116,12 @@ def test_help_and_version_load_nothing_heavy() -> None:
         (["resume", "paused"], {"changed": True}, "paused: resumed"),
         (["resume", "tick"], {"changed": False}, "tick: was not paused"),
         (["remove", "tick"], {"removed": True}, "tick: removed"),
-        (["cancel", "tick"], {"cancelled": 0}, "tick: no run is open"),
-        (["cancel", "hang"], {"cancelled": 1}, "hang: 1 open run(s) stopped, or asked to stop"),
+        (["cancel", "tick"], {"cancelled": 0}, "tick: no run is open, and no backfill goes on"),
+        (
+            ["cancel", "hang"],
+            {"cancelled": 1},
+            "hang: 1 open run(s) or backfill(s) stopped, or asked to stop",
+        ),
         (["trigger", "hang"], {"run_id": None}, "hang: skipped, a run is open (overlap=skip)"),
     ],
 )

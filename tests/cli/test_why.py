@@ -41,6 +41,22 @@ at 3700      crash
 at 4h40m2s   start -> ...
 at +3        finish 2 -> ...
 """
+BUSY = """
+at 0    concurrency 1 ; start -> ...
+at 0    schedule tick cron="* * * * *" overlap=skip missed=skip grace=30s timeout=20s -> ...
+at 0    schedule long after=110s -> ...
+at 60   -> ...
+at 80   -> ...
+at 81   cancelled 1 -> RUN_FAILED reason=timeout, ...
+at 82   cancel tick -> ...
+at 110  -> ...
+at 120  -> ...
+at 150  -> RUN_MISSED reason=capacity
+at 160  finish 2 -> ...
+at 161  backfill tick since=100 until=160 -> ...
+at 170  finish 4 -> ...
+at 171  pause tick for=1h reason=deploy who=ann -> ...
+"""
 LEDGER = (Path(__file__).parents[2] / "docs/ledger.md").read_text("utf-8")
 
 
@@ -98,6 +114,52 @@ def test_a_story_fits_80_columns(told: Kron) -> None:
     lines = told("job", "why", "tick").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert any("No process has carried the schedule out since" in line for line in lines)
+
+
+def test_the_story_of_a_busy_process_fits_80_columns(tmp_path: Path) -> None:
+    busy = Kron(written(tmp_path / "d", play(BUSY).log))
+
+    def lines(*at: str) -> list[str]:
+        told = busy("job", "why", "tick", *at, columns=80).stdout.splitlines()
+        assert max(map(len, told)) <= 80
+        return [line.rstrip() for line in told]
+
+    assert lines("--at", "2026-01-01T00:02:00") == [
+        "tick did not run at 2026-01-01 00:02:00: it found no room until 00:02:30, when",
+        "its grace was over.",
+        "A backfill ran tick at 00:02:41 for 00:02:00.",
+        "It ended well after 1 ms.",
+    ]
+    assert lines("--at", "2026-01-01T00:01:00") == [
+        "tick ran at 2026-01-01 00:01:00, on time.",
+        "Attempt 1 timed out after 20s at 00:01:21.",
+        "Attempt 2 was cancelled at 00:01:22: kron.cancel().",
+    ]
+    assert lines("--at", "2026-01-01T00:30:00") == [
+        "2026-01-01 00:30:00 has come, and tick has not run.",
+        "tick was paused from 00:02:51 to 01:02:51.",
+        "It was paused by ann: deploy.",
+        "When a process is started, its moments of the pause are recorded as missed.",
+    ]
+
+
+def test_the_tail_of_the_log_says_why_and_shows_lengths_and_ends(tmp_path: Path) -> None:
+    busy = Kron(written(tmp_path / "d", play(BUSY).log))
+    tail = busy("log", "tail", "-n", "100", columns=200).stdout.splitlines()
+    words = (line.split(None, 3) for line in tail if " tick " in line)
+    lines = {tag: rest for _, tag, _, *rest_ in words for rest in rest_}
+    started = "since=00:01:40  until=00:02:40  next=00:02:00  moments=1"
+    assert lines["BACKFILL_STARTED"] == started
+    assert lines["TIMER_PAUSED"] == "reason=deploy  until=01:02:51  who=ann"
+    missed = "reason=capacity  first=00:02:00  last=00:02:00  moments=1  run=run_"
+    assert lines["RUN_MISSED"].startswith(missed)
+    assert not any("1970" in line or "1969" in line for line in tail)
+    events = busy.json("log", "tail", "-n", "100")
+    due, ended = (
+        next(each for each in events if each["event"] == event)
+        for event in ("RUN_DUE", "RUN_MISSED")
+    )
+    assert (due["jitter_ms"], "next" in ended) == (0, False)
 
 
 def test_times_are_those_of_the_local_clock(told: Kron) -> None:

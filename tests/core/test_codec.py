@@ -83,7 +83,7 @@ def test_an_unknown_event_keeps_its_place_and_changes_nothing() -> None:
 def test_additional_fields_and_keys_are_passed_over() -> None:
     rows = [
         ["TIMER_CREATED", "a", {"every": 10, "mood": "good"}, 0, 0, 10, "", "new", 5],
-        ["RUN_MISSED", "a", 10, 20, 2, "down", 30, -1, "new"],
+        ["RUN_MISSED", "a", 10, 20, 2, "down", 30, -1, 0, "new"],
     ]
     assert decode(record(*rows), 1).events == [
         TimerCreated("a", Definition(Kind.EVERY, 10), 0, 0, 10),

@@ -256,7 +256,7 @@ def test_command_ids_and_tombstones_come_back_in_their_order() -> None:
     small.do(*(c.Trigger("t1", f"trigger{n}") for n in range(3)))
     for tombstone in range(50_000, 0, -1):
         small.state.bury(tombstone)
-    small.do(c.Pause("t2", "pause"))
+    small.do(c.Pause("t2", cmd_id="pause"))
     expected = without_ring(small.state)
     parts = list(Cut(small.state).parts())
     state = restore(parts)

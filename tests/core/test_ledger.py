@@ -169,8 +169,14 @@ at 2026-03-29T02:00:00Z  blocked -> ...
 
 
 def play_file(name: str) -> tuple[Records, int]:
+    records, known = played(name)
+    return records, known["end_us"]
+
+
+def played(name: str) -> tuple[Records, dict[str, Any]]:
+    """A log, and what the judge has to be told besides."""
     player = play(FORGED.get(name) or (SCENARIOS / f"{name}.txt").read_text())
-    return records_of(player), player.end_us
+    return records_of(player), {"end_us": player.end_us, "limits": player.limits}
 
 
 def edited(records: Records, tag: str, nth: int, **fields: Any) -> Records:
@@ -276,6 +282,162 @@ def test_an_edited_event_is_found(
     records, end_us = play_file(name)
     assert check(records, end_us=end_us) == []
     faults = check(edited(records, tag, nth, **fields), end_us=end_us)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+SHARED: list[tuple[str, str, int, dict[str, Any], str]] = [
+    # Timeouts.
+    ("timeout_stops_an_attempt", "RUN_STOPPING", 0, {"at": lambda us: us - SECOND}, "before its t"),
+    ("restart_running", "RUN_STOPPING", 0, {"reason": "timeout"}, "before its time"),
+    ("timeout_stops_an_attempt", "RUN_FAILED", 0, {"reason": ""}, "has failed .., and not so"),
+    ("timeout_stops_an_attempt", "RUN_STOPPING", 0, {"reason": "cancel"}, "and not so"),
+    ("cancel_over_a_timeout", "RUN_CANCELLED", 0, {"reason": "timeout"}, "its time was up"),
+    ("timeout_thread_under_skip", "RUN_FAILED", 0, {"reason": "crashed"}, "and not so"),
+    ("timeout_thread_under_delay", "RUN_STOPPING", 0, {"reason": "cancel"}, "delayed. is not pla"),
+    ("timeout_thread_and_fixed_delay", "RUN_DUE", 1, {"late": "paused"}, "is not plausible"),
+    # Restarts.
+    ("restart_retrying", "RUN_CANCELLED", 0, {"timer": "job", "run": 0}, "unknown run"),
+    ("key_restart", "RUN_STOPPING", 0, {"run": lambda run: run + 4096}, "unknown run|then this"),
+    # Room.
+    ("capacity_grace", "RUN_MISSED", 0, {"reason": "down"}, "misses"),
+    ("capacity_grace", "RUN_MISSED", 0, {"at": lambda us: us - SECOND}, "as long as its grace"),
+    ("capacity_grace", "RUN_MISSED", 0, {"moments": 2}, "misses"),
+    ("capacity_grace", "RUN_MISSED", 0, {"run": 0}, "its next moment is None"),
+    ("capacity_grace", "RUN_MISSED", 0, {"next": later}, "next is said to be"),
+    ("key_skip", "RUN_SKIPPED_OVERLAP", 0, {"by": 1}, "no run was in the way"),
+    ("backfill_under_skip", "RUN_SKIPPED_OVERLAP", 0, {"by": 12289}, "no run was in the way"),
+    # Pauses.
+    ("pause_for", "TIMER_PAUSED", 0, {"until": later}, "its pause is not over"),
+    ("pause_for", "TIMER_PAUSED", 0, {"until": None}, "its pause is not over"),
+    ("pause_until", "TIMER_PAUSED", 0, {"until": lambda us: us - 60 * SECOND}, "that was over"),
+    ("pause_over_downtime", "TIMER_RESUMED", 0, {"next": later}, "next is said to be"),
+    ("pause_second_pause", "TIMER_PAUSED", 1, {"until": None, "reason": ""}, "paused twice"),
+    ("pause_fixed_delay_downtime", "TIMER_RESUMED", 0, {"next": later}, "next is said to be"),
+    # Backfills.
+    ("backfill_one_after_the_other", "BACKFILL_STARTED", 0, {"moments": 4}, "not of 5 of 5"),
+    ("backfill_one_after_the_other", "BACKFILL_STARTED", 0, {"next": later}, "not of 5 of 5"),
+    (
+        "backfill_one_after_the_other",
+        "BACKFILL_STARTED",
+        0,
+        {"until": BASE_US + 2**40},
+        "are to be",
+    ),
+    ("backfill_one_after_the_other", "BACKFILL_STARTED", 0, {"concurrency": 2}, "2 at once"),
+    ("backfill_one_after_the_other", "RUN_DUE", 1, {"scheduled": later}, "is no moment"),
+    ("backfill_one_after_the_other", "RUN_DUE", 1, {"scheduled": BASE_US}, "is backfilled, after"),
+    ("backfill_one_after_the_other", "RUN_DUE", 1, {"next": None}, "left are"),
+    (
+        "backfill_one_after_the_other",
+        "RUN_DUE",
+        2,
+        {"scheduled": BASE_US - 60 * SECOND},
+        "left are",
+    ),
+    ("backfill_forced", "BACKFILL_STARTED", 0, {"done": 0}, "not of 1 of 2"),
+    ("backfill_forced", "BACKFILL_STARTED", 1, {"is_forced": False}, "and had a run"),
+    ("backfill_after_a_pause", "BACKFILL_STARTED", 0, {"done": 3}, "not of 4 of 6"),
+    ("backfill_two_at_once", "BACKFILL_STARTED", 0, {"concurrency": 1}, "is backfilled beside"),
+    ("backfill_changed", "BACKFILL_ENDED", 0, {"reason": ""}, "before its last run"),
+    ("backfill_changed", "BACKFILL_STARTED", 1, {"moments": 2, "done": 0}, "not of 1 of 2"),
+    ("backfill_cancel", "BACKFILL_ENDED", 0, {"reason": "rain"}, "for no reason"),
+    ("backfill_cancel_run_waiting", "BACKFILL_STARTED", 1, {"done": 2}, "not of 1 of 2"),
+    ("backfill_bounds", "RUN_DUE", 1, {"scheduled": BASE_US}, "is no moment"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "nth", "fields", "words"),
+    SHARED,
+    ids=[f"{name}-{tag}-{nth}-{'-'.join(fields)}" for name, tag, nth, fields, _ in SHARED],
+)
+def test_an_edited_event_about_what_runs_share_is_found(
+    name: str, tag: str, nth: int, fields: dict[str, Any], words: str
+) -> None:
+    records, known = played(name)
+    assert check(records, **known) == []
+    faults = check(edited(records, tag, nth, **fields), **known)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("capacity_weights", 3, "starts beside 3 of 3"),
+        ("capacity_nobody_overtakes", 3, "starts beside 3 of 3"),
+        ("capacity_grace", None, "though there is no limit"),
+    ],
+)
+def test_another_limit_is_found(name: str, limit: int | None, words: str) -> None:
+    records, known = played(name)
+    assert check(records, **known) == []
+    faults = check(records, **known | {"limits": {1: limit}})
+    assert re.search(words, "; ".join(faults)), faults
+
+
+@pytest.mark.parametrize(
+    ("name", "timer", "keys", "words"),
+    [
+        ("capacity_weights", "b", {"weight": 4}, "weight 4 starts beside|starts beside 4 of 4"),
+        ("capacity_priority", "mid", {"priority": 10}, "overtakes"),
+        ("capacity_heavy_is_not_starved", "b", {"priority": 6}, "overtakes"),
+        ("capacity_grace", "tick", {"grace_us": 6 * SECOND}, "as long as its grace"),
+        ("capacity_grace", "tick", {"grace_us": None}, "as long as its grace"),
+        ("key_limit_two", "b", {"key_limit": 1}, "have its key"),
+        ("key_limits_differ", "c", {"key_limit": 1}, "have its key"),
+        ("key_parked_does_not_hold_up", "c", {"key": "db"}, "have its key"),
+        ("key_skip", "b", {"key_limit": 2}, "no run was in the way"),
+        ("key_skip", "a", {"key": None}, "no run was in the way"),
+        ("key_restart", "a", {"key": "other"}, "nothing takes its place"),
+        ("restart_running", "job", {"overlap": "skip"}, "is due while one is open"),
+        ("timeout_stops_an_attempt", "job", {"timeout_us": 12 * SECOND}, "before its time is up"),
+        ("allow_runs_overlap", None, {"overlap": "restart"}, "are not stopped"),
+        ("backfill_two_at_once", "tick", {"overlap": "delay"}, "2 at once"),
+        (
+            "backfill_one_after_the_other",
+            "tick",
+            {"not_before_us": BASE_US - 200 * SECOND},
+            "is no",
+        ),
+    ],
+    ids=str,
+)
+def test_other_limits_of_a_timer_are_found(
+    name: str, timer: str | None, keys: dict[str, Any], words: str
+) -> None:
+    records, known = played(name)
+    assert check(records, **known) == []
+    broken = copy.deepcopy(records)
+    for index, position in places(broken, "TIMER_CREATED"):
+        row = broken[index][position]
+        if timer in (None, row[1]):
+            row[2] = {k: v for k, v in (row[2] | keys).items() if v is not None}
+    faults = check(broken, **known)
+    assert re.search(words, "; ".join(faults)), faults
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "nth", "words"),
+    [
+        ("backfill_one_after_the_other", "RUN_DUE", 4, "before its last run|unknown run"),
+        ("backfill_one_after_the_other", "BACKFILL_ENDED", 0, "goes on with its backfill"),
+        ("backfill_changed", "BACKFILL_ENDED", 0, "the moments are others"),
+        ("backfill_over_a_crash", "BACKFILL_STARTED", 0, "must not be"),
+        ("pause_for", "TIMER_RESUMED", 0, "its next moment|must not be|pause is over"),
+        ("restart_running", "RUN_STOPPING", 0, "are not stopped"),
+        ("restart_retrying", "RUN_CANCELLED", 0, "are not stopped"),
+        ("capacity_weights", "RUN_SUCCEEDED", 0, "starts beside 3 of 4"),
+        ("key_two_timers", "RUN_SUCCEEDED", 0, "have its key"),
+        ("timeout_suspended", "RUN_STOPPING", 0, "goes on after its time is up"),
+    ],
+)
+def test_a_dropped_event_about_what_runs_share_is_found(
+    name: str, tag: str, nth: int, words: str
+) -> None:
+    broken, known = played(name)
+    index, position = list(places(broken, tag))[nth]
+    broken[index][position] = ["SOMETHING_NEW"]
+    faults = check(broken, **known)
     assert re.search(words, "; ".join(faults)), faults
 
 

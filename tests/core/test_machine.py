@@ -168,7 +168,7 @@ def few_and_many() -> list[Machine]:
         (schedule("t7", every="1h", description="x"), (1, 0, 0)),
         (schedule("t7", every="2h", cmd_id="c"), (1, 1, 1)),
         (schedule("new", every="2h"), (0, 2, 1)),
-        (c.Pause("t7", "c"), (1, 1, 0)),
+        (c.Pause("t7", cmd_id="c"), (1, 1, 0)),
         (c.Trigger("t7", "c"), (2, 2, 1)),
         (c.Remove("t7", "c"), (1, 2, 0)),
     ],

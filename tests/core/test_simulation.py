@@ -12,6 +12,7 @@ from kron.core import commands as c
 from kron.core.errors import ScheduleError
 from kron.core.fields import Cron
 from kron.core.model import RunState
+from kron.core.things import Run
 from kron.testing.player import BASE_US, Player
 from tests.ledger import check
 
@@ -45,7 +46,8 @@ def test_random_clock_steps_repeat_nothing_and_lose_nothing(seed: int) -> None:
 def faults_of(player: Player) -> list[str]:
     records = [json.loads(payload) for payload in player.log]
     orphans = set(player.shadow.state.timers) - player.bound
-    return check(records, end_us=player.end_us, orphans=orphans)
+    limits = player.limits
+    return check(records, end_us=player.end_us, orphans=orphans, limits=limits)
 
 
 class World:
@@ -54,14 +56,20 @@ class World:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.player = Player()
+        self.player.max_concurrency = self.random.choice((None, 3, 5))
         self.player.start()
         self.player.has_ties = True
         self.sent: list[c.Command] = []
+        self.in_threads: list[tuple[int, int]] = []
         self.moves = [
             (20, self.schedule),
             (24, self.end_runs),
             (8, self.trigger),
             (6, self.pause_or_resume),
+            (2, self.pause_many),
+            (4, self.backfill),
+            (6, self.linger),
+            (5, self.end_thread),
             (5, self.cancel),
             (3, self.remove),
             (30, self.wait),
@@ -84,6 +92,7 @@ class World:
         player.limit = self.random.choice((64, 4096))
         self.sent += [each for each in commands if each.cmd_id]
         player.turn(*commands)
+        self.keep_within_limits()
         for name in NAMES:
             if name not in player.shadow.state.timers:
                 player.program.pop(name, None)
@@ -111,9 +120,10 @@ class World:
         options = {
             **selector,
             **self.terms(is_recurring=not selector.keys() & {"after", "at"}),
-            "overlap": pick(("delay", "delay", "skip", "allow")),
+            "overlap": pick(("delay", "delay", "skip", "allow", "restart")),
             "max_attempts": pick((1, 2, 3)),
             "retry_delay": pick((0, 1, 20)),
+            **self.limits(),
         }
         name, cmd = self.name(), self.cmd()
         try:
@@ -139,6 +149,29 @@ class World:
                 terms["not_after"] = _text(now_us + pick((DAY, 2 * DAY)) * SECOND)
         return {name: value for name, value in terms.items() if self.random.random() < 0.25}
 
+    def limits(self) -> dict[str, Any]:
+        """What a definition may say about how its runs share the machine."""
+        pick = self.random.choice
+        limits: dict[str, Any] = {
+            "timeout": pick((1, 10, 600)),
+            "weight": pick((1, 2, 3)),
+            "priority": pick((0, 5, 5, 9)),
+            "key": pick(("db", "db", "net")),
+        }
+        given = {name: value for name, value in limits.items() if self.random.random() < 0.25}
+        if "key" in given and self.random.random() < 0.3:
+            given["key_limit"] = 2
+        return given
+
+    def keep_within_limits(self) -> None:
+        """What the log cannot tell, because of threads that go on: as the machine counts it."""
+        capacity, machine = self.player.machine.capacity, self.player.machine
+        if capacity.max_concurrency is not None:
+            assert capacity.used <= capacity.max_concurrency
+        if capacity.is_followed:
+            under_way = sum(run.is_under_way for run in machine.state.runs.values())
+            assert len(capacity._held) == under_way + len(machine.lingering)
+
     def schedule(self) -> None:
         self.send(self.command())
 
@@ -146,8 +179,47 @@ class World:
         self.send(c.Trigger(self.name(), self.cmd()))
 
     def pause_or_resume(self) -> None:
-        kind = self.random.choice((c.Pause, c.Resume, c.Resume))
-        self.send(kind(self.name(), self.cmd()))
+        if self.random.random() < 0.6:
+            self.send(c.Resume(self.name(), cmd_id=self.cmd()))
+        else:
+            self.send(c.Pause(self.name(), *self.pause_terms(), cmd_id=self.cmd()))
+
+    def pause_terms(self) -> tuple[int | None, int | None, str]:
+        """For how long or until when, and why; mostly neither."""
+        pick, how = self.random.choice, self.random.random()
+        for_us = pick((1, 40, 700)) * SECOND if how < 0.25 else None
+        until_us = self.player.wall_us + pick((-5, 15, 900)) * SECOND if how > 0.75 else None
+        return for_us, until_us, pick(("", "", "why"))
+
+    def pause_many(self) -> None:
+        names = tuple(self.random.sample(NAMES, 3))
+        if self.random.random() < 0.5:
+            self.send(c.ResumeMany(names, cmd_id=self.cmd()))
+        else:
+            self.send(c.PauseMany(names, *self.pause_terms(), cmd_id=self.cmd()))
+
+    def backfill(self) -> None:
+        pick, now_us = self.random.choice, self.player.wall_us
+        since_us = now_us - pick((20, 100, 1000, DAY // 4, 2 * DAY)) * SECOND
+        until_us = now_us - pick((-60, 0, 0, 10)) * SECOND
+        name, is_forced = self.name(), self.random.random() < 0.2
+        self.send(c.Backfill(name, since_us, until_us, is_forced, pick((1, 1, 2)), self.cmd()))
+
+    def linger(self) -> None:
+        """Nothing can stop an attempt whose time is up: it goes on in its thread."""
+        machine = self.player.machine
+        runs = machine.state.runs.values()
+        stopping = [run for run in runs if run.stop_reason == "timeout" and run.is_under_way]
+        if stopping and machine.is_live:
+            attempts = [(run.id, run.attempt) for run in stopping]
+            self.in_threads += attempts
+            self.send(*(c.Linger(*each) for each in attempts))
+
+    def end_thread(self) -> None:
+        """A thread that has gone on ends; its process may have died since."""
+        if self.in_threads and self.player.machine.is_live:
+            picked = self.in_threads.pop(self.random.randrange(len(self.in_threads)))
+            self.send(c.FinishRun(*picked, self.random.choice(list(c.Outcome)), 1000, "late"))
 
     def remove(self) -> None:
         self.send(c.Remove(self.name(), self.cmd()))
@@ -168,10 +240,15 @@ class World:
         if machine.is_live:
             self.send(
                 *(
-                    c.FinishRun(run.id, run.attempt - stale, outcome, 1000, "Oops")
+                    c.FinishRun(run.id, run.attempt - stale, outcome, self.took_us(run), "Oops")
                     for run, outcome in zip(picked, outcomes, strict=True)
                 )
             )
+
+    def took_us(self, run: Run) -> int:
+        """Mostly all the time since it started; now and then it was over long before."""
+        since_us = self.player.machine.took_us(run)
+        return since_us if self.random.random() < 0.9 else min(since_us, 1000)
 
     def wait(self) -> None:
         self.player.advance(self.player.us + self.random.choice((1, 10, 61, 300)) * SECOND // 2)
@@ -208,6 +285,8 @@ class World:
             self.random.choice((self.trigger, self.pause_or_resume, self.cancel, self.remove))()
         names = {name for name in NAMES if self.random.random() < 0.8}
         self.player.limit = self.random.choice((64, 4096))
+        self.player.max_concurrency = self.random.choice((None, None, 3, 4))
+        self.in_threads = []  # a later process has no such attempt
         self.player.start(names)
 
     def shut_down(self) -> None:
@@ -224,6 +303,7 @@ class World:
         self.send(c.Stopped(f"boot{player.life}"))
         player.crash()
         player.us += self.random.choice((0, 100, 5000)) * SECOND
+        self.in_threads = []
         player.start()
 
     def refuse(self) -> None:

@@ -45,6 +45,7 @@ def test_the_diagram_has_every_row_and_every_end() -> None:
         "    succeeded --> [*]",
         "    dead --> [*]",
         "    cancelled --> [*]",
+        "    missed --> [*]",
     ]
     assert len(lines) == 2 + len(TRANSITIONS) + len(FINAL)
 

@@ -73,7 +73,10 @@ def status_of(player: Player, name: str) -> TimerStatus:
     machine = player.machine
     timer = machine.state.timers[name]
     live = machine.is_live
-    return timer_status(machine.state, timer, machine.now, "0" * 32, is_live=live, fn_name=None)
+    capacity = machine.capacity if live else None
+    return timer_status(
+        machine.state, timer, machine.now, "0" * 32, capacity=capacity, fn_name=None
+    )
 
 
 def dues(events: list[Event]) -> list[int]:

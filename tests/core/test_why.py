@@ -65,8 +65,9 @@ def ask(
         at = text(BASE_US + round(at * 1e6))
     state = player.machine.state
     live = player.machine.is_live if is_live is None else is_live
-    told = story_of(state, log or PlayedLog(player), name, at, player.wall_us, is_live=live)
-    return told.tell()
+    capacity = player.machine.capacity if live else None
+    log, now_us = log or PlayedLog(player), player.wall_us
+    return story_of(state, log, name, at, now_us, is_live=live, capacity=capacity).tell()
 
 
 def told(why: Why) -> str:
@@ -80,6 +81,30 @@ at 11   finish 1 -> RUN_SUCCEEDED 1
 at 15   crash
 at 47   start -> ...
 """
+ROOM = """
+at 0    concurrency 1 ; start
+at 0    schedule long after=1s ; schedule tick cron="* * * * *" overlap=skip {options}
+at 1    -> RUN_DUE 1, RUN_STARTED 1
+at 60   -> RUN_DUE 2
+"""
+KEY = """
+at 0    schedule other after=5s key=db ; schedule tick every=10s key=db overlap={overlap}
+at 5    -> RUN_DUE 1, RUN_STARTED 1
+at 10
+"""
+TIMEOUT = """
+at 0    schedule tick every=60s timeout=10s overlap=skip {options}
+at 60   -> RUN_DUE 1, RUN_STARTED 1
+at 70   -> RUN_STOPPING 1 reason=timeout
+"""
+BACKFILL = (
+    DOWN
+    + """
+at 48   finish 2
+at 49   backfill tick since=0 until=45 -> BACKFILL_STARTED tick, RUN_DUE 3, RUN_STARTED 3
+"""
+)
+PAUSED = "at 0 schedule tick every=10s overlap=skip\nat 5 pause tick {options}\n"
 MISSED_ONE = """
 at 0    schedule tick cron="0 9 * * *" overlap=skip {options}
 at 1    crash
@@ -393,6 +418,251 @@ PAST: dict[str, tuple[str, Any, str, str | None, list[str]]] = {
         "down",
         ["5 s late: the process was down from 00:00:15Z (its last sign of life"],
     ),
+    "waited for room": (
+        ROOM.format(options="") + "at 100 finish 1 -> ...",
+        None,
+        "running",
+        None,
+        ["for 00:01:00Z, 40 s late: it waited 40 s for its turn.", "It is still running."],
+    ),
+    "waited for room after a downtime": (
+        DOWN.replace("at 47 ", "at 47 concurrency 1 ; ")
+        + "at 48 finish 2 ; schedule other after=1s\nat 49\nat 50\nat 56 finish 3 -> ...",
+        None,
+        "running",
+        None,
+        ["tick ran at 2026-01-01 00:00:56Z for 00:00:50Z, 6 s late: it waited 6 s"],
+    ),
+    "waits for room": (
+        ROOM.format(options=""),
+        None,
+        "waiting",
+        "capacity",
+        [
+            "The run of 2026-01-01 00:01:00Z is there and has not begun.",
+            "It waits for room: 1 of max_concurrency=1 in use, and it needs 1.",
+        ],
+    ),
+    "waits for a start": (
+        ROOM.format(options="") + "at 70 crash",
+        None,
+        "waiting",
+        None,
+        ["It waits for the next start of a process.", "No process has carried the schedule out"],
+    ),
+    "missed: capacity": (
+        ROOM.format(options="grace=10s") + "at 70 -> RUN_MISSED 2 reason=capacity",
+        None,
+        "missed",
+        "capacity",
+        ["00:01:00Z: it found no room until 00:01:10Z, when its grace was over."],
+    ),
+    "waits for a key": (
+        KEY.format(overlap="delay"),
+        None,
+        "waiting",
+        "key",
+        ["It waits for the key db: other has it."],
+    ),
+    "skipped for a key": (
+        KEY.format(overlap="skip"),
+        None,
+        "skipped",
+        "key",
+        ["other was ahead of it for the key, with run_", " of 00:00:05Z (overlap=skip)."],
+    ),
+    "waits for a thread": (
+        "at 0 schedule tick after=2s thread=yes timeout=60s\nat 0 threads 0\nat 2 -> RUN_DUE 1",
+        None,
+        "waiting",
+        "threads",
+        ["It waits for a worker thread: all are busy."],
+    ),
+    "a retry that waits for room": (
+        "at 0 concurrency 1 ; start\nat 0 schedule tick after=1s retry_delay=0s ;"
+        " schedule other after=2s priority=9\nat 1 -> ...\nat 2 -> ...\nat 3 fail 1 -> ...",
+        None,
+        "waiting",
+        "capacity",
+        ["attempt 2 was due at 00:00:03Z", "in use, and it needs 1.", "as soon as it can start"],
+    ),
+    "stopping for its timeout": (
+        TIMEOUT.format(options=""),
+        None,
+        "running",
+        None,
+        ["It is still running, asked to stop: it took longer than its timeout."],
+    ),
+    "timed out, to be retried": (
+        TIMEOUT.format(options="retry_delay=30s") + "at 71 cancelled 1 -> ...",
+        None,
+        "waiting",
+        "retry",
+        ["Attempt 1 timed out after 10s at 00:01:11Z; attempt 2 is due at 00:01:"],
+    ),
+    "timed out, then it went well": (
+        TIMEOUT.format(options="retry_delay=0s") + "at 71 cancelled 1 -> ...\nat 72 finish 1",
+        None,
+        "ran",
+        None,
+        ["Attempt 1 timed out after 10s at 00:01:11Z. Attempt 2, begun at 00:01:11Z, ended well"],
+    ),
+    "timed out for good": (
+        TIMEOUT.format(options="max_attempts=1") + "at 71 finish 1 -> ...",
+        None,
+        "failed",
+        None,
+        ["The last attempt timed out after 10s at 00:01:11Z, and the run is dead. Next:"],
+    ),
+    "timed out in its thread": (
+        TIMEOUT.format(options="max_attempts=1") + "at 71 linger 1 -> ...",
+        None,
+        "failed",
+        None,
+        ["and the run is dead.", "Its thread goes on: later runs wait."],
+    ),
+    "a retry behind its own thread": (
+        TIMEOUT.format(options="retry_delay=0s") + "at 71 linger 1 -> ...",
+        None,
+        "waiting",
+        "thread",
+        ["attempt 2 was due at 00:01:11Z. It waits: an attempt that timed out goes on in its th"],
+    ),
+    "skipped behind a thread": (
+        TIMEOUT.format(options="max_attempts=1") + "at 71 linger 1 -> ...\nat 120 -> ...",
+        None,
+        "skipped",
+        "overlap",
+        [" of 00:01:00Z had timed out, and went on in its thread (overlap=skip)."],
+    ),
+    "delayed behind a thread": (
+        TIMEOUT.format(options="max_attempts=1").replace("skip", "delay")
+        + "at 71 linger 1 -> ...\nat 140",
+        None,
+        "pending",
+        "delayed",
+        [
+            "00:02:11Z has come, and tick has not run: an attempt that timed out goes on in",
+            "Next: when the attempt that timed out leaves its thread (overlap=delay).",
+        ],
+    ),
+    "replaced by a newer run": (
+        "at 0 schedule tick every=10s overlap=restart\nat 10 -> ...\nat 20 -> ...\n"
+        "at 21 trigger tick -> ...\nat 22 cancelled 1 -> ...",
+        10,
+        "cancelled",
+        None,
+        ["It was cancelled at 00:00:22Z: the newer run_", " of 00:00:20Z replaced it (overlap=res"],
+    ),
+    "replaced before it began": (
+        "at 0 schedule tick every=10s overlap=restart\nat 10 -> ...\nat 20 -> ...\nat 30 -> ...",
+        20,
+        "cancelled",
+        "restart",
+        ["its run was cancelled at 00:00:30Z: the newer run_", " of 00:00:30Z replaced it"],
+    ),
+    "waits for the one that it replaces": (
+        "at 0 schedule tick every=10s overlap=restart\nat 10 -> ...\nat 20 -> ...",
+        None,
+        "waiting",
+        "overlap",
+        [" of 00:00:10Z is still open, asked to stop (overlap=restart)."],
+    ),
+    "stopped for its key": (
+        "at 0 schedule tick every=10s key=db ; schedule b after=15s key=db overlap=restart\n"
+        "at 10 -> ...\nat 15 -> ...\nat 16 cancelled 1 -> ...",
+        None,
+        "cancelled",
+        None,
+        ["00:00:16Z: a run of another timer needed its key (overlap=restart)."],
+    ),
+    "missed: paused, and it ended by itself": (
+        PAUSED.format(options="for=20s") + "at 25 -> ...",
+        None,
+        "missed",
+        "paused",
+        ["the timer was paused until 00:00:25Z, when that ended by itself.", "Next: 00:00:30Z"],
+    ),
+    "missed: paused, and it ended with nobody there": (
+        PAUSED.format(options="for=20s") + "at 6 crash\nat 47 start -> ...",
+        10,
+        "missed",
+        "paused",
+        ["the timer was paused; by 00:00:47Z that had ended by itself. It is one of 2 moments"],
+    ),
+    "pending: paused until": (
+        PAUSED.format(options="for=20s reason='till 09:00:00Z' who=ann") + "at 11",
+        None,
+        "pending",
+        "paused",
+        [
+            "Nothing runs until 00:00:25Z: tick has been paused since 00:00:05Z.",
+            "It was paused by ann: till 09:00:00Z.",
+            "When the pause ends, its moments of the pause are recorded as missed.",
+            "Next: 00:00:30Z, by every 10s.",
+        ],
+    ),
+    "pending: down after a pause": (
+        PAUSED.format(options="for=20s") + "at 6 crash\nat 31",
+        None,
+        "pending",
+        "down",
+        ["00:00:30Z has come, and tick has not run: the process has been down"],
+    ),
+    "backfilled after a downtime": (
+        BACKFILL,
+        20,
+        "missed",
+        "down",
+        ["The backfill that goes on is to run it."],
+    ),
+    "backfilled": (
+        BACKFILL + "at 49.5 finish 3 -> ...\nat 49.7 finish 4 -> ...\nat 49.8 finish 5 -> ...",
+        25,
+        "ran",
+        "down",
+        [
+            "Nothing was due at 2026-01-01 00:00:25Z; the moment before it is 00:00:20Z.",
+            "tick did not run at 00:00:20Z: the process was down from 00:00:11Z",
+            "A backfill ran tick at 00:00:49Z for 00:00:20Z. It ended well after 1 ms.",
+        ],
+    ),
+    "a backfill at work": (
+        BACKFILL,
+        0,
+        "running",
+        "backfill",
+        ["A backfill ran tick at 2026-01-01 00:00:49Z for 00:00:00Z. It is still running."],
+    ),
+    "a backfill that goes on": (
+        BACKFILL,
+        None,
+        "ran",
+        "down",
+        ["A backfill from 00:00:00Z to 00:00:45Z goes on (1 of 3 runs begun)."],
+    ),
+    "a backfill that waits": (
+        BACKFILL + "at 49.2 pause tick -> ...\nat 49.3 backfill tick since=0 until=45 force=yes",
+        None,
+        "ran",
+        "down",
+        ["to 00:00:45Z waits (1 of 3 runs begun); 1 more follows."],
+    ),
+    "behind a backfill": (
+        BACKFILL + "at 50 -> RUN_DUE 4",
+        None,
+        "waiting",
+        "overlap",
+        [" of 00:00:00Z, a backfill's, is still open."],
+    ),
+    "backfilled once more": (
+        "at 0 schedule tick every=10s overlap=skip\nat 10 -> ...\nat 11 finish 1 -> ...\n"
+        "at 12 backfill tick since=10 until=12 force=yes -> ...\nat 13 fail 2 -> ...",
+        None,
+        "ran",
+        None,
+        ["tick ran at 2026-01-01 00:00:10Z, on time.", "A backfill ran tick at 00:00:12Z for"],
+    ),
 }
 
 
@@ -407,7 +677,7 @@ def test_what_became_of_a_moment(case: str) -> None:
 
 def _loosely(transcript: str) -> str:
     """A line that says nothing of events may have any."""
-    lines = transcript.strip().splitlines()
+    lines = filter(None, transcript.splitlines())
     return "\n".join(line if "->" in line else f"{line} -> ..." for line in lines)
 
 
@@ -486,6 +756,79 @@ def test_what_a_moment_to_come_will_be(case: str) -> None:
     assert (why["scheduled_at"] is None) == (outcome == "none")
 
 
+UNTIL: dict[str, tuple[str, Any, str, str | None, str]] = {
+    "in the pause": (
+        "every=10s overlap=skip",
+        20,
+        "coming",
+        "paused",
+        "it is paused until 00:00:35Z. It was paused by ann. The first moment after the pause:"
+        " 00:00:40Z.",
+    ),
+    "after the pause": (
+        "every=10s overlap=skip",
+        50,
+        "coming",
+        None,
+        "is to run at 2026-01-01 00:00:50Z, by every 10s; its pause ends before that, at 00:00:35Z",
+    ),
+    "a one-shot": (
+        "after=20s",
+        20,
+        "coming",
+        "paused",
+        "it is paused until 00:00:35Z. It was paused by ann. It runs when the pause ends, at 00:0",
+    ),
+    "behind a one-shot": ("after=20s", 50, "coming", None, "00:00:35Z, when its pause ends."),
+    "a fixed delay": ("every=10s", 45, "coming", None, "tick is to run at 2026-01-01 00:00:45Z"),
+    "a fixed delay in the pause": ("every=10s", 10, "coming", "paused", "the pause: 00:00:45Z."),
+    "the last moments": (
+        "every=10s overlap=skip not_after=33",
+        20,
+        "none",
+        "paused",
+        "Nothing comes after it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNTIL)
+def test_what_a_moment_to_come_will_be_if_a_pause_ends_by_itself(case: str) -> None:
+    options, at, outcome, because, sentence = UNTIL[case]
+    line = f"at 0 schedule tick {options} -> ...\nat 5 pause tick for=30s who=ann -> ..."
+    why = ask(play(line), at)
+    assert (why["outcome"], why["because"]) == (outcome, because), told(why)
+    assert sentence in told(why)
+
+
+def test_the_end_of_a_pause_follows_elapsed_time_for_any_timer() -> None:
+    text = 'at 0 schedule tick cron="* * * * *" -> ...\nat 5 pause tick for=10m -> ...\n'
+    why = ask(play(text + "at 6 wall 1h -> ..."))
+    assert "Nothing runs until 01:10:05Z" in told(why)
+    assert why["next_run_at"] == "2026-01-01T01:11:00+00:00"
+
+
+def test_a_moment_that_a_backfill_has_run_as_data() -> None:
+    done = "at 49.5 finish 3 -> ...\nat 49.7 finish 4 -> ...\n"
+    why = ask(play(_loosely(BACKFILL + done)), 20)
+    assert (why["outcome"], why["because"], why["moments"]) == ("ran", "down", 2)
+    assert (why["scheduled_at"], why["ran_at"]) == (
+        "2026-01-01T00:00:20+00:00",
+        "2026-01-01T00:00:49.500000+00:00",
+    )
+    assert (why["late_ms"], why["attempts"]) == (29_500, 1)
+    assert why["run_id"] is not None
+    assert why["window"] is not None
+
+
+def test_a_range_of_another_definition_tells_of_the_moment_that_was_backfilled() -> None:
+    text = _loosely(DOWN) + "\nat 49 schedule tick every=4s overlap=skip called=0 -> ...\n"
+    player = play(text + "at 50 finish 2 ; backfill tick since=20 until=21 -> ...")
+    why = ask(player, 20)
+    assert (why["outcome"], why["scheduled_at"]) == ("running", "2026-01-01T00:00:20+00:00")
+    assert len(why["text"]) == 3, why["text"]
+
+
 def test_nothing_runs_while_it_is_paused() -> None:
     player = play("at 0 schedule tick every=10s ; pause tick -> ...\nat 1")
     why = ask(player, 10)
@@ -534,7 +877,8 @@ def test_a_random_history_is_told_as_it_was(seed: int) -> None:
     accounts = {id_: each for id_, each in events.items() if is_account(each)}
     for name in {each.timer for each in accounts.values()}:
         mine = {id_: each for id_, each in accounts.items() if each.timer == name}
-        for us in {span_of(each)[0] for each in mine.values()}:
+        again = {each.scheduled_us for each in events.values() if is_backfill(each, name)}
+        for us in {span_of(each)[0] for each in mine.values()} - again:
             latest = latest_of(mine, until_of(us))
             if latest is None or us > world.player.wall_us:
                 continue
@@ -556,6 +900,10 @@ def events_of(player: Player) -> dict[int, Any]:
         for index, payload in enumerate(player.log, 1)
         for place, event in enumerate(decode(payload, index).events)
     }
+
+
+def is_backfill(event: Any, name: str) -> bool:
+    return isinstance(event, ev.RunDue) and (event.timer, event.cause) == (name, "backfill")
 
 
 def is_account(event: Any) -> bool:
@@ -662,9 +1010,10 @@ def test_every_moment_of_every_scenario_has_a_story(path: Path) -> None:
     names = {row.timer for row in rows} | set(player.machine.state.timers)
     for name in names:
         moments = [row.scheduled_us for row in rows if row.timer == name]
-        for us in [None, *moments, *(us + 1_000_000 for us in moments)]:
+        ahead = [player.wall_us + 10_000_000, player.wall_us + 3_600_000_000]
+        for us in [None, *moments, *(us + 1_000_000 for us in moments), *ahead]:
             why = ask(player, None if us is None else text(us), name, log=log)
-            assert 1 <= len(why["text"]) <= 6, why
+            assert 1 <= len(why["text"]) <= 7, why
             assert all(each.endswith((".", "Z")) or "It said" in each for each in why["text"])
 
 
@@ -706,3 +1055,9 @@ def test_instants_are_shown_in_a_zone_with_their_date_once() -> None:
     short = retold(sentences, UTC, mark="Z")
     assert short[0] == "ran at 2026-03-01 23:30:00Z for 22:00:00Z."
     assert retold(short, ZoneInfo("Europe/Berlin")) == berlin()
+
+
+def test_what_people_have_said_is_left_as_it_is() -> None:
+    sentences = [f"paused until {DAY}09:00:00Z.", "It was paused by ann: till 09:00:00Z."]
+    shown = retold(sentences, ZoneInfo("Europe/Berlin"))
+    assert shown == ["paused until 2026-01-01 10:00:00.", sentences[1]]

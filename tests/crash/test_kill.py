@@ -334,7 +334,7 @@ def test_the_log_folded_from_scratch_is_what_a_start_shows(story, tmp_path, is_f
     now = Now(machine.state.log_time_us, 0)
     folded = by_next_run(
         timer_status(
-            machine.state, timer, now, story.log_id, is_live=True,
+            machine.state, timer, now, story.log_id, capacity=machine.capacity,
             fn_name=timer.definition.terms.fn_name,
         )
         for timer in machine.state.timers.values()

@@ -157,7 +157,7 @@ def test_a_kill_anywhere_in_the_first_start_leaves_a_directory_that_starts(die, 
         if "ack start " in lines(place):
             assert found == {"kept": (False, "")}
         leftovers = {path.name for path in (place / "kron").iterdir()}
-        assert leftovers <= {"kron.aof", "kron.lock", ".gitignore", "kron.token"}
+        assert leftovers <= {"kron.aof", "kron.lock", ".gitignore", "kron.token", "output"}
     assert nth > 8, "mkdir, lock, header, rename, the first record: where are they?"
 
 
@@ -184,7 +184,7 @@ def test_a_kill_anywhere_in_a_recovery_leaves_everything_acknowledged(die, tmp_p
 
 COMPACTED = [*SETTLED, ["compact", ""], ["change", "kept"], ["compact", ""], ["schedule", "third"]]
 AT_LAST = {"kept": (False, "changed"), "other": (True, ""), "third": (False, "")}
-EMPTY = {"kron.lock", ".gitignore", "kron.token"}
+EMPTY = {"output", "kron.lock", ".gitignore", "kron.token"}
 MOMENTS = {"before": None, "after": None, "after no byte": 0.0, "after half of it": 0.5}
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Coroutine
 from functools import lru_cache
 from random import Random
+from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("kron.storage.writer.time", SimpleNamespace(monotonic=clock.monotonic))
+    time = SimpleNamespace(monotonic=clock.monotonic, perf_counter_ns=perf_counter_ns)
+    monkeypatch.setattr("kron.storage.writer.time", time)
     return clock
 
 

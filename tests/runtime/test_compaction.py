@@ -224,7 +224,7 @@ async def test_calls_and_runs_go_on_meanwhile_and_the_snapshot_is_that_of_its_be
     assert report["record"] == tip and state.cut is None
     restored = restore(LogReader(world.place).read_snapshot(tip))
     assert restored.timers.keys() == {"kept", "removed", "paused"}
-    assert restored.timers["paused"].paused_us is None
+    assert restored.timers["paused"].paused is None
     await world.scheduler.ashutdown()
     assert world.shown() == {"kept", "paused", "new"}
 
