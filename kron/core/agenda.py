@@ -146,6 +146,9 @@ class Agenda:
         """An attempt has started: stop it when its time is up."""
         timeout_us = run.timer.definition.terms.timeout_us
         if timeout_us is not None:
+            before = run.began_us, run.until_us
+            self._state.on_undo(lambda: _put_back(run, before))
+            run.began_us = (run.started_us or 0) - self._state.shift_us
             run.until_us = run.began_us + timeout_us
             heappush(self.timeouts, (run.until_us, run.id, run.attempt))
 
@@ -251,3 +254,7 @@ class Agenda:
         if len(self._ends) > 2 * len(self._finished) + 64:
             self._ends = [(end_us, id_) for id_, (end_us, _) in self._finished.items()]
             heapify(self._ends)
+
+
+def _put_back(run: Run, times: tuple[int, int]) -> None:
+    run.began_us, run.until_us = times

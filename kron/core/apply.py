@@ -124,7 +124,6 @@ def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:
     run = state.move(event.run, event)
     run.attempt = event.attempt
     run.started_us = event.at_us
-    run.began_us = event.at_us - state.shift_us
     run.retry_us = None
     timer = run.timer
     if timer.mark is not Mark.NONE and timer.mark is not Mark.REMOVED:

@@ -36,8 +36,8 @@ class Remove(NamedTuple):
 
 class Pause(NamedTuple):
     """Pause a timer until it is resumed, for `for_us` of elapsed time, or until the instant
-    `until_us` of the wall clock. `reason` and `who` are for people. Answers True, or False if the
-    timer was paused already: then it stays paused as it was."""
+    `until_us` of the wall clock. `reason` and `who` are for people. A timer that is paused gets the
+    new end and reason. Answers True, or False if that says nothing new."""
 
     name: str
     for_us: int | None = None
@@ -48,7 +48,7 @@ class Pause(NamedTuple):
 
 
 class PauseMany(NamedTuple):
-    """As `Pause`, for each of them that there is. Answers how many were not paused before."""
+    """As `Pause`, for each of them that there is. Answers for how many it said something new."""
 
     names: tuple[str, ...]
     for_us: int | None = None

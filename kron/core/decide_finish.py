@@ -193,7 +193,7 @@ def _failed(
 def _stopped(machine: Machine, run: Run, took_us: int, error: str = "") -> list[Event]:
     """A run that was asked to stop has stopped. A shutdown does not use up an attempt."""
     if run.stop_reason == Stop.TIMEOUT:
-        error = f"timed out after {format_duration(run.timer.definition.terms.timeout_us or 0)}"
+        error = f"timed out after {format_duration(run.until_us - run.began_us)}"
         return _failed(machine, run, took_us, error, Stop.TIMEOUT)
     if run.stop_reason != Stop.SHUTDOWN or run.timer.is_removed:
         return _cancelled(machine, run, run.stop_reason)

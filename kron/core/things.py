@@ -144,9 +144,8 @@ class Timer:
 
 
 class Run:
-    """One open run: a due moment being carried out, over all its attempts. `began_us` is when the
-    attempt that is under way began, `until_us` when its time is up, if it has a timeout; both in
-    steady time."""
+    """One open run: a due moment being carried out, over all its attempts. With a timeout `began_us`
+    is when the attempt that is under way began, and `until_us` when its time is up (steady time)."""
 
     FIXED = ("id", "timer", "scheduled_us", "due_us", "cause", "missed")
     FOLDED = (
