@@ -442,7 +442,8 @@ class Held:
 @dataclass
 class Backfill:
     """`left`: all its moments, of which those that have had no run are to run (all, if it is
-    forced); None: they are not known."""
+    forced); None: they are not known. `is_at_last`: its last run is due; a moment that is set free
+    after that is for a later one."""
 
     since: int
     until: int
@@ -450,6 +451,7 @@ class Backfill:
     concurrency: int
     is_forced: bool
     latest: int | None = None
+    is_at_last: bool = False
 
 
 @dataclass
@@ -1194,9 +1196,10 @@ class Judge:
 
     def on_run_missed(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, is_end = event["reason"], self.follows_end(timer)
-        if (is_end or reason == "delayed") and timer.claimed == timer.cursor:
+        is_behind_end = reason == "delayed" or self.follows_end(timer, is_anywhere=True)
+        if is_behind_end and timer.claimed == timer.cursor:
             timer.claimed = None  # the end of the run has said it, and this goes on from there
-        what = "a delay of" if reason == "delayed" or is_end else "a miss of"
+        what = "a delay of" if is_behind_end else "a miss of"
         first, last = self.say(timer, event["first"], what), self.own(timer, event["last"])
         now = self.own(timer, event["at"])
         # Before a fixed delay begins its moments are those of a fixed rate.
@@ -1238,11 +1241,20 @@ class Judge:
         rows = self.rows[self.place % 4096 + 1 :]
         return next((row[0] for row in rows if row[1:2] == [timer.name]), "") == "TIMER_RESUMED"
 
-    def follows_end(self, timer: Timer) -> bool:
-        """Whether the event before says that a run of the timer has ended."""
+    def follows_end(self, timer: Timer, *, is_anywhere: bool = False) -> bool:
+        """Whether the event before says that a run of the timer has ended; or, before it, the one
+        that other ranges follow: it has said what comes after all of them."""
         position = self.place % 4096
+        while is_anywhere and position and self.is_told_of(self.rows[position - 1], timer):
+            position -= 1
         before = self.rows[position - 1] if position else [""]
         return is_end(before) and before[1] == timer.name
+
+    def is_told_of(self, row: list[Any], timer: Timer) -> bool:
+        """Whether a row of a record is a range of the timer that leaves open what is next."""
+        event = dict(zip(FIELDS["RUN_MISSED"].split(), row[1:], strict=False))
+        is_range = row[:2] == ["RUN_MISSED", timer.name] and not is_end(row)
+        return is_range and event.get("next", UNSAID) == UNSAID
 
     def check_count(
         self, timer: Timer, first: int, last: int, total: int, event: dict[str, Any]
@@ -1364,11 +1376,7 @@ class Judge:
             )
         return {
             "down": last <= started + slack,
-            "stopped": any(
-                life.stop_began[clock] <= first + slack and last <= life.ended[clock] + slack
-                for life in [*over, *self.lives[-1:]]
-                if life.stop_began is not None
-            ),
+            "stopped": reason == "stopped" and self.was_stopping(timer, first, last),
             "blocked": is_since and is_quiet,
             # Under `delay` it may be said long after, when the run that was open has ended.
             "suspended": is_since and (is_quiet or timer.overlap == "delay"),
@@ -1377,6 +1385,18 @@ class Judge:
             "paused": timer.resumed is not None and last <= timer.resumed,
             "invalid": any(self.is_unknown(timer, life) for life in around),
         }.get(reason, False)
+
+    def was_stopping(self, timer: Timer, first: int, last: int) -> bool:
+        """Whether each moment from `first` to `last` came while a process was about to stop; that
+        may have been more than one."""
+        clock, slack = int(timer.is_elapsed), self.tolerance(timer)
+        spans = [
+            (life.stop_began[clock] - slack, life.ended[clock] + slack)
+            for life in self.lives
+            if life.stop_began is not None and life.ended is not None
+        ]
+        moments = (None if first == last else timer.grid(first, last)) or [first, last]
+        return all(any(began <= us <= ended for began, ended in spans) for us in moments)
 
     def was_looked_at(self, timer: Timer, moment: int, at: int) -> bool:
         """Whether something was said while the moment was due, a good while before `at`."""
@@ -1556,7 +1576,7 @@ class Judge:
         if by in timer.open:
             return self.runs[by].cause != "backfill"
         if any(by == run for run, _ in timer.lingers):
-            return True
+            return self.runs[by].cause != "backfill"
         if not timer.is_key_bound:
             return False
         has_it = [*self.held.items(), *self.lingering().items()]
@@ -1674,10 +1694,12 @@ class Judge:
             if left[:1] != [us] or said != following:
                 self.fault(f"{timer.name}: {us} is backfilled, then {said}; left are {left[:2]}")
         timer.ran[timer.is_elapsed].add(us)
-        backfill.latest = us
+        backfill.latest, backfill.is_at_last = us, event["next"] is None
 
     def left_of(self, timer: Timer, backfill: Backfill) -> list[int] | None:
         """What is still to be backfilled; None: that is not known."""
+        if backfill.is_at_last:
+            return []
         if backfill.left is None or timer.unsure:
             return None
         low = backfill.since if backfill.latest is None else backfill.latest + 1

@@ -27,7 +27,12 @@ def instant(text: str, zone: tzinfo | None, option: str = "--at") -> str:
 
 def past_instant(text: str, zone: tzinfo | None, option: str) -> str:
     """The same, or a duration as it is, which means: that long ago."""
-    return text if _is_duration(text) else instant(text, zone, option)
+    if _is_duration(text):
+        return text
+    try:
+        return instant(text, zone, option)
+    except typer.BadParameter as exc:
+        raise typer.BadParameter(f"{exc.message}, and not a duration such as 2d (ago)") from exc
 
 
 def duration(text: str, option: str) -> str:

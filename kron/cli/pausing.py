@@ -80,7 +80,7 @@ def _steer(
     fields: dict[str, Any],
 ) -> None:
     if [name is not None, match is not None, is_all].count(True) != 1:
-        raise typer.BadParameter(f"say whom to {verb}: NAME, --match REGEX or --all")
+        raise typer.BadParameter(f"say whom to {verb}: one of NAME, --match REGEX and --all")
     source = open_source(options.data_dir)
     if name is None:
         answer = source.act_on(verb, match, fields)

@@ -352,7 +352,7 @@ def _json(value: Any) -> Text | None:
 
 def _detail(row: HistoryRow, zone: tzinfo | None, *, is_wide: bool) -> str:
     if row["status"] == "SKIPPED_OVERLAP":
-        return "a run was open"
+        return "another run was in the way"
     by = "" if row["cause"] == "schedule" else row["cause"]
     text = ", ".join(filter(None, (by, row["error"] or row["reason"])))
     last_at = row["last_scheduled_at"]

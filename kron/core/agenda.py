@@ -142,13 +142,13 @@ class Agenda:
 
     # -- attempts that are under way have their own, also while the process drains -------------
 
-    def watch(self, run: Run) -> None:
-        """An attempt has started: stop it when its time is up."""
+    def watch(self, run: Run, began_us: int) -> None:
+        """An attempt has begun: stop it when its time is up."""
         timeout_us = run.timer.definition.terms.timeout_us
         if timeout_us is not None:
             before = run.began_us, run.until_us
             self._state.on_undo(lambda: _put_back(run, before))
-            run.began_us = (run.started_us or 0) - self._state.shift_us
+            run.began_us = began_us
             run.until_us = run.began_us + timeout_us
             heappush(self.timeouts, (run.until_us, run.id, run.attempt))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import events as ev
 from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark, Reason
-from .past import begun_anew, end_stretch, gone_on, take_back
+from .past import begun_anew, end_era, end_stretch, gone_on, late_run, take_back
 from .state import LIVES, State
 from .things import OUTCOMES, Backfill, Life, Pause, Run, Tally, Timer
 from .tombstones import tombstone_of
@@ -96,6 +96,9 @@ def _run_due(state: State, id_: int, event: ev.RunDue) -> None:
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
         if timer.ran_us is None:
             timer.ran_us = state.to_own(timer, event.scheduled_us)
+        if event.late and timer.definition.is_fixed_delay:
+            moment_us = state.to_own(timer, event.scheduled_us)
+            late_run(timer, moment_us, state.to_own(timer, event.at_us))
     elif event.cause == "backfill":
         next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
         timer.past = gone_on(timer.past, state.to_own(timer, event.scheduled_us), next_us)
@@ -273,6 +276,16 @@ def _clock_step(state: State, id_: int, event: ev.ClockStep) -> None:
         _set(state, lives=tuple(life.until(event.at_us) for life in state.lives))
     if event.era:
         _set(state, eras=(*state.eras, id_), era_us=event.at_us, high_us=event.at_us)
+        for timer in state.timers.values():
+            if timer.ran_us is not None and timer.definition.kind not in ELAPSED_KINDS:
+                _end_era(state, timer, event.at_us - event.delta_us)
+
+
+def _end_era(state: State, timer: Timer, at_us: int) -> None:
+    state.touch(timer)
+    runs = [state.runs[id_] for id_ in timer.open]
+    moments = [run.scheduled_us for run in runs if run.cause == "schedule"]
+    end_era(timer, max(moments, default=None), at_us)
 
 
 def _nothing(state: State, id_: int, event: ev.TailCut | ev.Unknown) -> None:

@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple, TypeAlias
 
 from . import events as ev
+from .model import Overlap
 from .state import State
 from .things import Run, Timer
 
@@ -50,7 +51,8 @@ class _Held(NamedTuple):
 
 class Capacity:
     """The room that there is, who has it, and who waits for it. `is_used` says that weights or keys
-    count, `is_followed` that `follow` wants to hear what happens."""
+    count, `is_followed` that `follow` wants to hear what happens. `parked` are runs that `admit`
+    has just put aside because their key is taken."""
 
     def __init__(self, state: State) -> None:
         self.max_concurrency: int | None = None
@@ -66,6 +68,7 @@ class Capacity:
         self._turns = self._taken = 0
         self._is_recounted = False
         self._heaps: dict[_Pool, list[_Entry]] = {_LINE: []}
+        self.parked: list[Run] = []
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -123,6 +126,12 @@ class Capacity:
         holders = self._holders.get(terms.lock_key, {}) if terms.is_key_bound else {}
         return [id_ for id_, _ in holders] if len(holders) >= terms.key_limit else []
 
+    def restarts_waiting(self, key: str) -> int:
+        """How many runs wait for the key that may stop who has it."""
+        ids = (id_ for id_, place in self._places.items() if place.key[0] == key)
+        runs = (run for id_ in ids if (run := self._state.runs.get(id_)) is not None)
+        return sum(run.timer.definition.terms.overlap is Overlap.RESTART for run in runs)
+
     # -- lining up ---------------------------------------------------------------------------
 
     def line_up(self, run: Run, ready_us: int, now_us: int) -> None:
@@ -155,6 +164,8 @@ class Capacity:
             elif (pool := self._full_pool(run, place)) is not None:
                 heappop(line)
                 self._put(run.id, place._replace(pool=pool))
+                if pool != _THREADS:
+                    self.parked.append(run)
             elif not self.would_fit(run.timer.definition.terms.weight):
                 return None
             else:
@@ -210,7 +221,7 @@ class Capacity:
         self.max_concurrency = max_concurrency
         self.is_used = self.is_followed = max_concurrency is not None
 
-    def count_keys(self, timer: Timer, lingering: Mapping[tuple[int, int], Timer]) -> None:
+    def count_keys(self, timer: Timer, lingering: Mapping[tuple[int, int], Run]) -> None:
         """There are keys, and a timer whose run is under way may just have got another one."""
         if not self.is_used:
             self.is_used = self.is_followed = self._is_recounted = True
@@ -281,7 +292,7 @@ class Capacity:
         if self._changes:
             self._changes = []
 
-    def undo(self, lingering: Mapping[tuple[int, int], Timer]) -> tuple[int, ...]:
+    def undo(self, lingering: Mapping[tuple[int, int], Run]) -> tuple[int, ...]:
         """Everybody waits where they waited at the last `confirm`, and has what they had. Returns
         whose place was another one."""
         moved = tuple(run_id for run_id, _ in self._journal)
@@ -316,14 +327,14 @@ class Capacity:
         for attempt, held in sorted(had.items(), key=lambda each: each[1].turn):
             self._enter(attempt, held)
 
-    def _count_again(self, lingering: Mapping[tuple[int, int], Timer]) -> None:
+    def _count_again(self, lingering: Mapping[tuple[int, int], Run]) -> None:
         """Who has what, from the state."""
         self.used, self._held, self._holders = 0, {}, {}
         for run in self._state.runs.values():
             if run.is_under_way:
                 self.hold(run.timer, run.id, run.attempt)
-        for (run_id, attempt), timer in lingering.items():
-            self.hold(timer, run_id, attempt)
+        for (run_id, attempt), run in lingering.items():
+            self.hold(run.timer, run_id, attempt)
 
     def _started(self, event: ev.RunStarted) -> None:
         run = self._state.runs.get(event.run)

@@ -16,7 +16,8 @@ class Schedule(NamedTuple):
     """Create or update a timer. `called_us` is the wall clock when the caller asked.
 
     `is_threaded` says that its runs need one of the worker threads, of which there are only so
-    many. Answers "created", "updated" or "unchanged".
+    many; `begins_later` that `Began` will tell when an attempt has really begun. Answers
+    "created", "updated" or "unchanged".
     """
 
     name: str
@@ -25,6 +26,7 @@ class Schedule(NamedTuple):
     size_bytes: int
     cmd_id: str = ""
     is_threaded: bool = False
+    begins_later: bool = False
 
 
 class Remove(NamedTuple):
@@ -129,6 +131,15 @@ class FinishRun(NamedTuple):
     cmd_id: str = ""
 
 
+class Began(NamedTuple):
+    """An attempt has really begun, after it waited for its turn in the executor: from now on its
+    timeout counts. (Of timers that said `begins_later`.)"""
+
+    run: int
+    attempt: int
+    cmd_id: str = ""
+
+
 class Linger(NamedTuple):
     """Of an attempt that was asked to stop: nothing can stop it (it is in a thread). If its time
     is up it has failed; its place stays taken until its FinishRun comes."""
@@ -203,6 +214,7 @@ Command: TypeAlias = (
     | Cancel
     | CancelRun
     | FinishRun
+    | Began
     | Linger
     | Start
     | Recompute

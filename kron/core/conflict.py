@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .events import Event, RunStopping
-from .model import Overlap, RunState, Stop
+from .model import Cause, Overlap, RunState, Stop
 from .things import Run, Timer
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ _SKIP, _RESTART = Overlap.SKIP, Overlap.RESTART
 
 def in_the_way(machine: Machine, timer: Timer) -> int | None:
     """Under `skip`: the run because of which a new one is skipped. That is an open one of the
-    timer (a backfill's does not count), an attempt that nothing could stop, or whoever has the
-    timer's key."""
+    timer (a backfill's does not count, here and below), an attempt that nothing could stop, or
+    whoever has the timer's key."""
     if timer.definition.terms.overlap is not _SKIP:
         return None
     if timer.open and (regular := machine.state.regular(timer)):
         return regular[0]
-    return timer.lingers[0] if timer.lingers else machine.capacity.holder(timer)
+    lingering = machine.lingering.values() if timer.lingers else ()
+    ids = (run.id for run in lingering if run.timer is timer and run.cause != Cause.BACKFILL)
+    return next(ids, None) or machine.capacity.holder(timer)
 
 
 def stop_for_restart(machine: Machine, timer: Timer) -> list[Event]:
@@ -35,13 +37,15 @@ def stop_for_restart(machine: Machine, timer: Timer) -> list[Event]:
 
 
 def stop_holder(machine: Machine, run: Run) -> list[Event]:
-    """Under `restart`: the end of the run that has had the key for longest, unless one is about to
-    end already."""
+    """Under `restart`: the end of the run that has had the key for longest, unless as many are
+    about to end already as wait to take their places."""
     if run.timer.definition.terms.overlap is not _RESTART:
         return []
     runs = (machine.state.runs.get(id_) for id_ in machine.capacity.holders(run))
     holders = [each for each in runs if each is not None and each.is_under_way]
-    if not holders or any(each.state is RunState.STOPPING for each in holders):
+    going_on = [each for each in holders if each.state is RunState.RUNNING]
+    waiting = machine.capacity.restarts_waiting(run.timer.definition.terms.lock_key)
+    if not going_on or len(holders) - len(going_on) >= waiting:
         return []
-    first, at_us = holders[0], machine.now.wall_us
+    first, at_us = going_on[0], machine.now.wall_us
     return [RunStopping(first.timer.name, first.id, at_us, Stop.RESTART)]

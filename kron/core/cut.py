@@ -213,7 +213,7 @@ def _enter_timer(timers: dict[str, Timer], removed: dict[int, Timer], row: list[
         timer.ran_us, timer.past = row[_TALLY_END], _past(*row[_TALLY_END + 1 :])
     timer.open = timer.lingers = ()
     timer.bound_us = timer.deadline_us = timer.target = None
-    timer.stamp, timer.is_threaded = 0, False
+    timer.stamp, timer.is_threaded, timer.begins_later = 0, False, False
     if mark == Mark.REMOVED:
         removed[timer.id] = timer
     else:

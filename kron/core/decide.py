@@ -10,6 +10,7 @@ from .decide_backfill import decide_backfill
 from .decide_clock import decide_recompute
 from .decide_finish import (
     decide_abandon,
+    decide_began,
     decide_cancel,
     decide_cancel_run,
     decide_finish,
@@ -47,4 +48,5 @@ DECIDE: dict[type[c.Command], Callable[[Machine, Any], Decision]] = {
     c.ResumeMany: decide_resume_many,
     c.Backfill: decide_backfill,
     c.Linger: decide_linger,
+    c.Began: decide_began,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .commands import (
     AbandonRuns,
+    Began,
     Cancel,
     CancelRun,
     FinishRun,
@@ -71,6 +72,11 @@ def _was_in_time(run: Run, command: FinishRun) -> bool:
     return is_own and run.began_us + command.took_us < run.until_us
 
 
+def decide_began(machine: Machine, command: Began) -> Decision:
+    """Nothing of it is in the log; see notes.py."""
+    return [], True, ()
+
+
 def decide_linger(machine: Machine, command: Linger) -> Decision:
     """An attempt whose time is up cannot be stopped: it has failed now, and keeps its place."""
     run = machine.state.runs.get(command.run)
@@ -83,8 +89,11 @@ def decide_linger(machine: Machine, command: Linger) -> Decision:
 
 def _let_in(machine: Machine, command: FinishRun) -> list[RunMissed]:
     """An attempt that had failed long ago has ended at last: what `delay` held back meanwhile."""
-    timer = machine.lingering.get((command.run, command.attempt))
-    if timer is None or timer.is_removed or timer.next_us is None or timer.definition.is_single:
+    run = machine.lingering.get((command.run, command.attempt))
+    if run is None:
+        return []
+    timer = run.timer
+    if timer.is_removed or timer.next_us is None or timer.definition.is_single:
         return []
     if timer.definition.terms.overlap is not _DELAY or machine.state.regular(timer):
         return []

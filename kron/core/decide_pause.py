@@ -92,10 +92,12 @@ def pause_ended_us(machine: Machine, timer: Timer) -> int:
     over (the process may not have been there)."""
     now_us = machine.own_now(timer)
     end_us = machine.agenda.pause_end_us(timer)
-    if end_us is None:
+    if end_us is None or timer.paused is None:
         return now_us
     if not timer.definition.is_elapsed:
         return min(now_us, end_us + machine.state.shift_us)
+    if timer.paused.is_elapsed:
+        return min(now_us, end_us)
     stepped, wall_us = machine.seen.stepped, end_us + machine.state.shift_us
     is_stepped = stepped is not None and stepped.since.wall_us < wall_us <= stepped.until.wall_us
     if stepped is not None and is_stepped:  # the clock came to the end in one step: that is then

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import events as ev
 from .codec import decode
+from .decide_clock import STEP_US
 from .instants import text
 from .model import ELAPSED_KINDS, Cause, Definition, Kind, Overlap
 from .moments import Moments
@@ -136,7 +137,9 @@ class LedgerAudit:
         cursor_us = watched.cursor_us
         if not is_pending or not watched.is_sure or cursor_us is None or now_us is None:
             return
-        if cursor_us < now_us:
+        # The wall clock may be ahead of elapsed time by so much, and no step is told of.
+        slack_us = STEP_US if watched.definition.is_elapsed else 0
+        if cursor_us + slack_us < now_us:
             self._blame(name, cursor_us, watched, "no event says what became of it")
 
     def _resumed(self, id_: int, event: ev.TimerResumed) -> None:

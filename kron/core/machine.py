@@ -34,7 +34,7 @@ from .notes import NOTES
 from .seen import Gap, Instant, Seen
 from .state import State
 from .things import Run, Timer
-from .upcoming import look_at, start
+from .upcoming import look_at, start_next
 
 RECORD_BYTES = 512_000
 """A step stops deciding when its record is estimated to reach this size."""
@@ -76,7 +76,7 @@ class Machine:
         self.state = state or State()
         self.capacity = Capacity(self.state)
         self.agenda = Agenda(self.state, self.capacity)
-        self.lingering: dict[tuple[int, int], Timer] = {}
+        self.lingering: dict[tuple[int, int], Run] = {}
         self.let_in: frozenset[int] = frozenset()
         self.now = Now(0, 0)
         self.steady_us = 0
@@ -122,7 +122,7 @@ class Machine:
                 self._receive(inbox.popleft())
         self.agenda.arm_all(self.state.changed())
         room, is_active, agenda = limit - ROOM, self.is_active, self.agenda
-        pop_due, admit = agenda.deadlines.pop_due, self.capacity.admit
+        pop_due = agenda.deadlines.pop_due
         while self.is_live and len(events) <= room and self._size < RECORD_BYTES:
             if agenda.timeouts and (run := agenda.pop_timeout()) is not None:
                 self.fold(decide_timeout(self, run))
@@ -130,8 +130,8 @@ class Machine:
                 break
             elif (owner := pop_due(self.steady_us)) is not None:
                 look_at(self, owner)
-            elif (run := admit(agenda.is_ready)) is not None:
-                start(self, run)
+            elif start_next(self):
+                continue
             elif (finished := self.agenda.pop_finished()) is not None:
                 self.fold(decide_let_go(self, finished))
                 self.agenda.arm_timer(finished)  # it may have waited for the end of a pause
@@ -200,8 +200,13 @@ class Machine:
         return self.steady_us if timer.definition.is_elapsed else self.now.wall_us
 
     def took_us(self, run: Run) -> int:
-        """How long a run's attempt has been carried out, for want of an executor's word."""
-        return max(0, self.now.wall_us - (run.started_us or self.now.wall_us))
+        """How long a run's attempt has been carried out, for want of an executor's word; that of a
+        process that has died until its last sign of life."""
+        lives, end_us = self.state.lives, self.now.wall_us
+        started_us = run.started_us or end_us
+        if len(lives) > 1 and started_us < lives[-1].started_us:
+            end_us = min(end_us, lives[-2].ended_us or end_us)
+        return max(0, end_us - started_us)
 
     def stop_run(self, run: Run, reason: Stop) -> list[Event]:
         """See decide_finish."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import commands as c
 from .events import TimerResumed
+from .model import RunState
 from .seen import Instant
 from .things import Timer
 
@@ -31,6 +32,7 @@ def _schedule(machine: Machine, command: c.Schedule) -> None:
         return
     # Without a timeout nothing hangs on when a thread really begins: such runs queue for one, as
     # short ones do by the thousand.
+    timer.begins_later = command.begins_later
     timer.is_threaded = command.is_threaded and timer.definition.terms.timeout_us is not None
     if timer.bound_us is None:
         anchor_us = machine.state.to_wall(timer, timer.anchor_us)
@@ -50,22 +52,25 @@ def _schedule(machine: Machine, command: c.Schedule) -> None:
 def _resume(machine: Machine, command: c.Resume) -> None:
     last = machine.last_event()
     if isinstance(last, TimerResumed) and last.timer == command.name:
-        note_resumed(machine, machine.state.timers[last.timer], machine.steady_us)
+        timer = machine.state.timers[last.timer]
+        note_resumed(machine, timer, machine.own_now(timer))
 
 
 def note_resumed(machine: Machine, timer: Timer, ended_us: int) -> None:
-    """A one-shot that fell due in the pause, which ended at `ended_us` (steady time), runs now; it
-    says what kept it."""
+    """A one-shot that fell due in the pause, which ended at `ended_us` (on the timer's own clock),
+    runs now; it says what kept it."""
     if timer.next_us is not None and timer.definition.is_one_shot:
-        here = Instant(ended_us + machine.state.shift_us, ended_us)
+        steady_us = ended_us - (0 if timer.definition.is_elapsed else machine.state.shift_us)
+        here = Instant(steady_us + machine.state.shift_us, steady_us)
         machine.seen = machine.seen.with_pause(timer.id, here)
 
 
 def _finish(machine: Machine, command: c.FinishRun) -> None:
     if command.error:  # JSON may escape each character by six bytes, in two events
         machine.weigh(12 * len(command.error))
-    timer = machine.lingering.get((command.run, command.attempt))
-    if timer is not None:
+    run = machine.lingering.get((command.run, command.attempt))
+    if run is not None:
+        timer = run.timer
         machine.keep("lingering")
         machine.lingering = {**machine.lingering}
         del machine.lingering[command.run, command.attempt]
@@ -76,13 +81,20 @@ def _finish(machine: Machine, command: c.FinishRun) -> None:
         machine.agenda.arm_runs(timer.open)
 
 
+def _began(machine: Machine, command: c.Began) -> None:
+    run = machine.state.runs.get(command.run)
+    is_current = run is not None and run.attempt == command.attempt
+    if run is not None and is_current and run.state is RunState.RUNNING:
+        machine.agenda.watch(run, machine.steady_us)
+
+
 def _linger(machine: Machine, command: c.Linger) -> None:
     """The attempt has failed, and goes on: it keeps its place until its FinishRun comes."""
     run = machine.state.run_of_step(command.run)
     if run is None or (run.is_under_way and run.attempt == command.attempt):
         return
     machine.keep("lingering")
-    machine.lingering = {**machine.lingering, (command.run, command.attempt): run.timer}
+    machine.lingering = {**machine.lingering, (command.run, command.attempt): run}
     _let_linger(machine, run.timer)
     machine.capacity.hold_on(command.run, command.attempt)
     machine.agenda.arm(run.timer)
@@ -91,7 +103,8 @@ def _linger(machine: Machine, command: c.Linger) -> None:
 
 def _let_linger(machine: Machine, timer: Timer) -> None:
     before = timer.lingers
-    timer.lingers = tuple(run for (run, _), each in machine.lingering.items() if each is timer)
+    runs = machine.lingering.items()
+    timer.lingers = tuple(id_ for (id_, _), run in runs if run.timer is timer)
     machine.state.on_undo(lambda: _linger_as(timer, before))
 
 
@@ -112,4 +125,5 @@ NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {
     c.Resume: _resume,
     c.FinishRun: _finish,
     c.Linger: _linger,
+    c.Began: _began,
 }

@@ -19,6 +19,23 @@ def end_stretch(timer: Timer, until_us: int) -> None:
         timer.ran_us = None
 
 
+def end_era(timer: Timer, open_us: int | None, at_us: int) -> None:
+    """The clock has shown up to `at_us` and is set back far: what has had a run is known by its
+    moments, however often they come. `open_us`: of the runs that may be open, the latest moment."""
+    if timer.ran_us is not None:
+        last_us = at_us if open_us is None else max(open_us, timer.ran_us)
+        end_stretch(timer, last_us + 1 if timer.next_us is None else timer.next_us)
+
+
+def late_run(timer: Timer, moment_us: int, at_us: int) -> None:
+    """A fixed delay counts from the end of a run: while nothing could fire it had one moment, and
+    the time since is without any, in which a backfill finds those of its interval."""
+    behind_us = moment_us + int(timer.definition.value)
+    if at_us > behind_us:
+        end_stretch(timer, behind_us)
+        timer.ran_us = at_us
+
+
 def take_back(timer: Timer, run: Run, moment_us: int) -> None:
     """A run has ended that never began: its moment has had none."""
     if timer.ran_us is not None and moment_us >= timer.ran_us:

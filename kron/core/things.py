@@ -103,7 +103,7 @@ class Timer:
         "past",
         "open",
     )
-    SOFT = ("bound_us", "deadline_us", "stamp", "target", "is_threaded", "lingers")
+    SOFT = ("bound_us", "deadline_us", "stamp", "target", "is_threaded", "lingers", "begins_later")
     __slots__ = FIXED + FOLDED + SOFT
 
     def __init__(self, id_: int, event: ev.TimerCreated) -> None:
@@ -123,7 +123,7 @@ class Timer:
         self.deadline_us: int | None = None
         self.stamp = 0
         self.target: Any = None
-        self.is_threaded = False
+        self.is_threaded = self.begins_later = False
         self.lingers: tuple[int, ...] = ()
 
     @property
@@ -144,8 +144,9 @@ class Timer:
 
 
 class Run:
-    """One open run: a due moment being carried out, over all its attempts. With a timeout `began_us`
-    is when the attempt that is under way began, and `until_us` when its time is up (steady time)."""
+    """One open run: a due moment being carried out, over all its attempts. With a timeout
+    `began_us` is when the attempt under way began, and `until_us` when its time is up (steady
+    time)."""
 
     FIXED = ("id", "timer", "scheduled_us", "due_us", "cause", "missed")
     FOLDED = (

@@ -158,10 +158,13 @@ def passed(
 
 
 def has_been_away(machine: Machine, timer: Timer, first: int) -> bool:
-    """True if a moment from `first` on came while no process was there, or the machine slept."""
+    """True if a moment from `first` on that is not left out came while no process was there, or the
+    machine slept."""
     course, now_us = course_of(timer, machine.state.shift_us), machine.own_now(timer)
-    if course.due_us(first) > now_us or course.left_out(first) is not None:
+    allowed = first if course.left_out(first) is None else course.next_allowed(first)
+    if allowed is None or course.due_us(allowed) > now_us:
         return False
+    first = allowed
     is_elapsed, slept, lives = timer.definition.is_elapsed, machine.seen.slept, machine.state.lives
     started = 0 if not lives else lives[-1].steady[0] if is_elapsed else lives[-1].started_us
     if first < started:

@@ -9,7 +9,8 @@ from .conflict import stop_holder
 from .decide_due import decide_due, decide_ready
 from .decide_finish import decide_no_room
 from .decide_next import decide_timer
-from .events import Event, RunCancelled, RunStarted
+from .decide_pause import pause_ended_us
+from .events import Event, RunCancelled, RunDue, RunStarted
 from .model import ELAPSED_KINDS, RunState
 from .notes import note_resumed
 from .things import Run, Timer
@@ -30,7 +31,7 @@ def look_at(machine: Machine, owner: Any) -> None:
     if owner.paused is None and not owner.past.backfills:  # as nearly always
         events = decide_due(machine, owner) if _is_here(machine, owner) else []
     else:
-        ended_us = machine.agenda.pause_end_us(owner)
+        ended_us = pause_ended_us(machine, owner) if owner.paused is not None else None
         events = decide_timer(machine, owner)
     if not events:
         is_paused = owner.paused is not None  # and the wall does not quite show its end yet
@@ -55,8 +56,10 @@ def _is_here(machine: Machine, timer: Timer) -> bool:
 def _look_after(machine: Machine, timer: Timer, events: list[Event]) -> None:
     """What has come of a timer, where it is more than one run that has started. What is to line
     up does so at once: others that are due now look for who has the key, or waits for it."""
-    machine.agenda.arm_runs(timer.open)
-    for id_ in timer.open if machine.capacity.is_used else ():
+    count = sum(isinstance(event, RunDue) for event in events)
+    ids = dict.fromkeys((*timer.open[:1], *timer.open[len(timer.open) - count :]))
+    machine.agenda.arm_runs(tuple(ids))
+    for id_ in ids if machine.capacity.is_used else ():
         run = machine.state.runs[id_]
         is_new = run.state is RunState.DUE and not machine.capacity.is_waiting(run)
         if is_new and machine.agenda.is_ready(run):
@@ -84,11 +87,12 @@ def _is_first_late(machine: Machine, timer: Timer) -> bool:
 def _look_at_run(machine: Machine, run: Run) -> None:
     """A waiting run is ready: it starts, lines up, or has waited for too long."""
     if machine.capacity.starts_at_once(run.timer):
-        start(machine, run)
+        _start(machine, run)
         return
     grace_us, is_new = machine.agenda.grace_end_us(run), not machine.capacity.is_waiting(run)
     if not is_new and grace_us is not None and grace_us <= machine.now.wall_us:
         machine.fold(decide_no_room(machine, run))
+        machine.let_in |= {run.timer.id}
         machine.agenda.arm(run.timer)
         return
     machine.capacity.line_up(run, machine.agenda.ready_us(run), machine.steady_us)
@@ -100,7 +104,20 @@ def _look_at_run(machine: Machine, run: Run) -> None:
         machine.agenda.deadlines.arm(run, machine.steady_us + LOOK_AGAIN_US)
 
 
-def start(machine: Machine, run: Run) -> None:
+def start_next(machine: Machine) -> bool:
+    """Whoever is first in the line and finds room starts; False: nothing more is to be done."""
+    capacity, stopped = machine.capacity, list[Event]()
+    run = capacity.admit(machine.agenda.is_ready)
+    while capacity.parked:  # the key was free, or somebody else's, when they lined up
+        events = stop_holder(machine, capacity.parked.pop())
+        machine.fold(events)
+        stopped += events
+    if run is not None:
+        _start(machine, run)
+    return run is not None or bool(stopped)
+
+
+def _start(machine: Machine, run: Run) -> None:
     """The run's attempt begins."""
     machine.fold(decide_ready(machine, run), len(run.timer.name))
     machine.agenda.deadlines.arm(run, None)  # the end of its grace
@@ -108,6 +125,7 @@ def start(machine: Machine, run: Run) -> None:
 
 
 def _has_started(machine: Machine, run: Run) -> None:
-    machine.agenda.watch(run)
+    if not run.timer.begins_later:
+        machine.agenda.watch(run, (run.started_us or 0) - machine.state.shift_us)
     if run.timer.is_threaded:
         machine.capacity.take_thread()

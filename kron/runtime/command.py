@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -63,6 +65,8 @@ def command(
     Raises ScheduleError (a ValueError) or TypeError, naming the argument.
     """
     words = _texts(argv)
+    if isinstance(words, str) and not shell:
+        _warn_of_shell(words)
     provider, name = _provider(env)
     declared = env if provider is None and env is not None else {}
     spec = CommandSpec(
@@ -75,6 +79,22 @@ def command(
         kill_after_us=parse_duration(kill_after, argument="kill_after", allow_zero=True),
     )
     return Command(check_size(spec), provider)
+
+
+def _warn_of_shell(text: str) -> None:
+    """A line out of a crontab, say, that needs a shell: without one its signs are mere words."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        signs = [word for word in lexer if word and not word.strip("();<>|&")]
+    except ValueError:  # unbalanced quotes: that is told as an error
+        return
+    if signs:
+        warnings.warn(
+            f"argv has {signs[0]!r}, which is a mere word without a shell; say shell=True, or pass"
+            " a list.",
+            stacklevel=3,
+        )
 
 
 def resolve(text: str) -> Callable[..., Any]:

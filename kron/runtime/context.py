@@ -59,6 +59,11 @@ class Job:
         """The run as people see it."""
         return run_id_text(self.run, self._run.scheduled_us, self.log_id)
 
+    @property
+    def has_timeout(self) -> bool:
+        """Whether it matters when the attempt really begins."""
+        return self._definition.terms.timeout_us is not None
+
     def call(self) -> Any:
         """Call the callable with its arguments, and with the context if it takes one."""
         target = self.target

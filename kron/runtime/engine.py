@@ -21,13 +21,14 @@ from kron.core import events as ev
 from kron.core.codec import encode
 from kron.core.errors import KronError, KronStopped, LogFailed, StorageError
 from kron.core.machine import Machine, Step
-from kron.core.model import Reason, RunState, Stop
+from kron.core.model import RunState, Stop
 from kron.storage.log import Log
 
 from .callables import Lane
 from .clock import Clock
 from .context import Job
 from .environment import Providers
+from .failures import report_dead, report_failed, report_past
 from .meter import Meter
 from .output import Outputs
 from .processes import Processes
@@ -296,7 +297,12 @@ class Engine:
 
     def _start(self, event: ev.RunStarted) -> None:
         run = self.machine.state.runs.get(event.run)
-        if run is None or run.state is not _RUNNING or run.attempt != event.attempt:
+        if run is None or run.attempt != event.attempt:
+            return
+        if run.state is not _RUNNING:  # it was stopped in the very record that started it
+            if run.is_under_way:
+                error = "stopped before it began"
+                self.hand_in(c.FinishRun(run.id, run.attempt, c.Outcome.CANCELLED, 0, error))
             return
         target = run.timer.target
         state = self.machine.state
@@ -316,14 +322,6 @@ class Engine:
             return
         if not self.threads.cancel(run.id) and event.reason == Stop.TIMEOUT:
             self.hand_in(c.Linger(run.id, run.attempt))
-
-    def _warn_missed(self, event: ev.RunMissed) -> None:
-        if event.reason == Reason.PAST:
-            logger.warning(
-                "timer %s: its moment had passed when it was scheduled; it does not run",
-                event.timer,
-                extra={"kron_timer": event.timer},
-            )
 
     def _over(self, event: ev.SchedulerStopped) -> None:
         self.is_over = True
@@ -393,6 +391,8 @@ class Engine:
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {
     ev.RunStarted: Engine._start,
     ev.RunStopping: Engine._stop,
-    ev.RunMissed: Engine._warn_missed,
+    ev.RunFailed: lambda _, e: report_failed(e.timer, e.attempt, e.reason, e.error),
+    ev.RunDead: lambda _, e: report_dead(e.timer, e.attempt),
+    ev.RunMissed: lambda _, e: report_past(e.timer, e.reason),
     ev.SchedulerStopped: Engine._over,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from traceback import TracebackException
 
+from kron.core.model import Reason, Stop
+
 logger = logging.getLogger("kron")
 
 ERROR_BYTES = 8 * 1024
@@ -38,3 +40,26 @@ def report(timer: str, attempt: int, exc: BaseException) -> None:
         text.rstrip(),
         extra={"kron_timer": timer, "kron_attempt": attempt},
     )
+
+
+def report_failed(timer: str, attempt: int, reason: str, error: str) -> None:
+    """An attempt that failed without a word of its own: its time was up, or its process died."""
+    if reason in (Stop.TIMEOUT, Stop.CRASHED):
+        extra = {"kron_timer": timer, "kron_attempt": attempt}
+        logger.error("timer %s: attempt %d failed: %s", timer, attempt, error, extra=extra)
+
+
+def report_dead(timer: str, attempt: int) -> None:
+    """No attempt is left of a run."""
+    extra = {"kron_timer": timer, "kron_attempt": attempt}
+    logger.error("timer %s: the run is given up after attempt %d", timer, attempt, extra=extra)
+
+
+def report_past(timer: str, reason: str) -> None:
+    """A one-shot that was scheduled for a moment long past."""
+    if reason == Reason.PAST:
+        logger.warning(
+            "timer %s: its moment had passed when it was scheduled; it does not run",
+            timer,
+            extra={"kron_timer": timer},
+        )

@@ -115,7 +115,7 @@ def _function(job: Job) -> Launch:
         "kwargs": target.kwargs,
         "wants_context": target.wants_context,
         "context": context,
-        "path": [*sys.path, child.ROOT],
+        "path": [*(entry for entry in sys.path if isinstance(entry, str)), child.ROOT],
     }
     stdin, result = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
     try:

@@ -15,10 +15,11 @@ from contextlib import suppress
 from enum import Enum, auto
 from queue import SimpleQueue
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
+from subprocess import Popen
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from kron.core.commands import FinishRun, Outcome
+from kron.core.commands import Began, FinishRun, Outcome
 from kron.core.errors import KronError, StorageError
 
 from .context import Job
@@ -32,6 +33,7 @@ from .output import Output, Outputs
 
 logger = logging.getLogger("kron")
 
+TURN_SECONDS = 1.0
 LINGER_SECONDS = 1.0
 """How long, after its end, others may go on printing for a command."""
 
@@ -78,7 +80,7 @@ class Processes:
     else to any; `finish` is called from the threads here."""
 
     def __init__(
-        self, finish: Callable[[FinishRun], None], outputs: Outputs, providers: Providers
+        self, finish: Callable[[FinishRun | Began], None], outputs: Outputs, providers: Providers
     ) -> None:
         self._finish = finish
         self._outputs = outputs
@@ -202,19 +204,15 @@ class Processes:
             launch = launch_of(job, self._providers)
         except (KronError, OSError) as exc:
             return _failed(exc, began_ns) if self._may_spawn(attempt) else None
+        output = self._outputs.begin(job.run_id, job.attempt, time.time())
         try:
-            if not self._may_spawn(attempt):
-                return None
-            output = self._outputs.begin(job.run_id, job.attempt, time.time())
-            try:
-                end = self._run_process(attempt, launch, output, began_ns)
-            except (KronError, OSError) as exc:
-                end = _failed(exc, began_ns)
-            finally:
-                trouble = output.close()
+            end = self._run_process(attempt, launch, output)
+        except (KronError, OSError) as exc:
+            end = _failed(exc, began_ns)
         finally:
+            trouble = output.close()
             launch.close()
-        if trouble and end.error:
+        if trouble and end is not None and end.error:
             end = end._replace(error=f"{end.error} (its output was not kept: {trouble})")
         return end
 
@@ -226,23 +224,39 @@ class Processes:
                 attempt.phase = Phase.SPAWNING
             return is_wanted
 
-    def _run_process(self, attempt: Attempt, launch: Launch, output: Output, began_ns: int) -> End:
-        run_id = attempt.job.run_id
-        self._mark(run_id, starting)
+    def _spawned(self, attempt: Attempt, launch: Launch) -> Popen[bytes] | None:
+        """The process, when it is its turn; None if somebody ended the attempt before. (Turns are
+        for fairness: a start that hangs holds the others up for a second, not for ever.)"""
+        has_turn = self._spawns.acquire(timeout=TURN_SECONDS)
         try:
-            with self._spawns:
-                popen = spawn(launch)
+            if not self._may_spawn(attempt):
+                return None
+            self._mark(attempt.job.run_id, starting)
+            return spawn(launch)
+        finally:
+            if has_turn:
+                self._spawns.release()
+
+    def _run_process(self, attempt: Attempt, launch: Launch, output: Output) -> End | None:
+        job = attempt.job
+        try:
+            popen = self._spawned(attempt, launch)
+            if popen is None:
+                return None
+            began_ns = perf_counter_ns()
             process = Process(popen, output)
             try:
                 self._has_started(attempt, process.pid)
-                self._mark(run_id, lambda: started(process.pid))
+                if job.has_timeout:
+                    self._finish(Began(job.run, job.attempt))
+                self._mark(job.run_id, lambda: started(process.pid))
                 process.await_end()
                 took_us = (perf_counter_ns() - began_ns) // 1000
                 self._await_group(attempt, process)
             finally:
                 process.close()
         finally:
-            self._outputs.unmark(run_id)
+            self._outputs.unmark(job.run_id)
         return _end_of(attempt, process, launch, took_us)
 
     def _has_started(self, attempt: Attempt, pid: int) -> None:

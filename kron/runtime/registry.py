@@ -35,9 +35,14 @@ class Registration(NamedTuple):
 
     def command(self) -> c.Schedule:
         """The command that makes it durable."""
-        is_threaded = self.target.lane == "thread"
+        lane = self.target.lane
         return c.Schedule(
-            self.name, self.definition, self.called_us, self.size_bytes, is_threaded=is_threaded
+            self.name,
+            self.definition,
+            self.called_us,
+            self.size_bytes,
+            is_threaded=lane == "thread",
+            begins_later=lane == "process",
         )
 
 
