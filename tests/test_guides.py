@@ -139,6 +139,7 @@ def shape(line):
     line = re.sub(r"\d[\d,.]*", "N", line)
     line = re.sub(r"\b(now|in N \w+|N \w+ ago)$", "WHEN", line.rstrip())
     line = re.sub(r"<?N (ms|s)\b", "TOOK", line)
+    line = line.replace("N open run,", "N open runs,")
     return " ".join(line.split())
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .naming import Name, answer_of, known, tell_effect
-from .screen import Options, note, show_json
+from .screen import Options, fail, note, show_json
 from .source import Source, open_source
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def backfill(
     """Run the moments of a timer that passed without a run, oldest first.
 
     Ctrl-C leaves, and the backfill goes on; kron job cancel NAME ends it.
+    Exit code 1 if a run was given up or cancelled.
     """
     from .moment import past_instant
 
@@ -50,22 +52,47 @@ def backfill(
         fields["until"] = past_instant(until, options.zone, "--until")
     fields |= {"concurrency": concurrency, "force": is_forced, "dry_run": is_dry_run}
     source = open_source(options.data_dir)
+    asked_at = datetime.now(UTC)
     begun = answer_of(name, source.backfill, known(name), fields)
-    is_followed = is_awaited and source.is_live and not is_dry_run and begun["moments"] > 0
-    if is_followed:
-        try:
-            _follow(source, begun, is_quiet=options.is_json)
-        except KeyboardInterrupt:
-            note(f"{name}: the backfill goes on")
-            raise
+    is_over = is_awaited and not is_dry_run and _is_over(source, begun, options)
     if options.is_json:
         show_json(begun)
     elif is_dry_run:
         _list(begun, options)
     else:
-        print(_told(source, begun, is_over=is_followed, is_forced=is_forced))
+        print(_told(source, begun, is_over=is_over, is_forced=is_forced))
     if not is_dry_run:
         tell_effect(source)
+    if is_over and (bad := _given_up(source, begun, asked_at)):
+        fail(f"{name}: {bad:,} of these runs were given up or cancelled (kron job history {name})")
+        raise typer.Exit(1)
+
+
+def _is_over(source: Source, begun: Backfill, options: Options) -> bool:
+    """Wait for the end of it, if there is anything to wait for."""
+    name = begun["timer"]
+    if not source.is_live or not begun["moments"]:
+        return False
+    if source.timer(name)["paused"] is not None:
+        note(f"{name} is paused: the backfill waits until it is resumed")
+        return False
+    try:
+        _follow(source, begun, is_quiet=options.is_json)
+    except KeyboardInterrupt:
+        note(f"{name}: the backfill goes on")
+        raise
+    return True
+
+
+def _given_up(source: Source, begun: Backfill, asked_at: datetime) -> int:
+    """How many of its runs did not end well, as far as one answer of history goes."""
+    rows = source.history(begun["timer"], min(10_000, 20 * begun["moments"] + 100))
+    return sum(
+        row["status"] in ("DEAD", "CANCELLED")
+        and row["cause"] == "backfill"
+        and datetime.fromisoformat(row["at"] or "") >= asked_at
+        for row in rows
+    )
 
 
 def _follow(source: Source, begun: Backfill, *, is_quiet: bool) -> None:

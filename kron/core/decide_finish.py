@@ -195,7 +195,8 @@ def _failed(
         wait_us = 0 if is_at_once else retry_delay_us(timer.definition, timer.name, run)
         return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, at_us + wait_us)]
     missed, next_us = _close(machine, run)
-    end = (at_us, run.scheduled_us, failed.started_us, error, next_us, failed.cause)
+    said = (error, next_us, failed.cause, exit_code)
+    end = (at_us, run.scheduled_us, failed.started_us, *said)
     return [failed, RunDead(timer.name, run.id, run.attempt, *end), *missed]
 
 

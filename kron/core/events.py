@@ -154,6 +154,7 @@ class RunDead(NamedTuple):
     error: str
     next_us: int | None = None
     cause: str = ""
+    exit_code: int | None = None
 
 
 class RunSkippedOverlap(NamedTuple):

@@ -60,7 +60,8 @@ def _failed(id_: int, e: ev.RunFailed) -> Row:
 
 def _dead(id_: int, e: ev.RunDead) -> Row:
     run = (e.run, e.attempt, e.started_us, e.at_us - e.started_us)
-    return Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error, cause=e.cause)
+    row = Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error)
+    return row._replace(cause=e.cause, exit_code=e.exit_code)
 
 
 def _cancelled(id_: int, e: ev.RunCancelled) -> Row:

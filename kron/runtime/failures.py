@@ -11,6 +11,7 @@ logger = logging.getLogger("kron")
 
 ERROR_BYTES = 8 * 1024
 TRACEBACK_CHARACTERS = 64 * 1024
+_LEVELS: dict[str, int] = {Stop.TIMEOUT: logging.ERROR, Stop.CRASHED: logging.INFO}
 
 
 def describe(exc: BaseException) -> str:
@@ -44,9 +45,10 @@ def report(timer: str, attempt: int, exc: BaseException) -> None:
 
 def report_failed(timer: str, attempt: int, reason: str, error: str) -> None:
     """An attempt that failed without a word of its own: its time was up, or its process died."""
-    if reason in (Stop.TIMEOUT, Stop.CRASHED):
+    level = _LEVELS.get(reason)
+    if level is not None:
         extra = {"kron_timer": timer, "kron_attempt": attempt}
-        logger.error("timer %s: attempt %d failed: %s", timer, attempt, error, extra=extra)
+        logger.log(level, "timer %s: attempt %d failed: %s", timer, attempt, error, extra=extra)
 
 
 def report_dead(timer: str, attempt: int) -> None:

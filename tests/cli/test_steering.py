@@ -80,7 +80,7 @@ def test_all_are_paused_only_when_that_is_said(cli: Kron, scheduler: kron.Schedu
     assert cli("job", "pause", "--all", "--for", "1h").stdout == "3 timer(s) paused\n"
     assert cli("job", "resume", "--all").stdout == "3 timer(s) resumed\n"
     for args in ([], ["report", "--all"], ["report", "--match", "x"], ["--match", "x", "--all"]):
-        assert "NAME, --match REGEX or --all" in cli("job", "pause", *args, code=2).stderr
+        assert "--match REGEX and --all" in cli("job", "pause", *args, code=2).stderr
         cli("job", "resume", *args, code=2)
     assert paused(scheduler) == set()
 
@@ -238,7 +238,7 @@ def test_a_backfill_that_is_cancelled_is_said_to_have_ended_early(
     scheduler.schedule("slow", slow, cron="0 0 * * *", max_attempts=1)
     canceller = threading.Thread(target=cancel_soon)
     canceller.start()
-    shown = cli("job", "backfill", "slow", "--since", "3d").stdout
+    shown = cli("job", "backfill", "slow", "--since", "3d", code=1).stdout
     canceller.join()
     assert shown == "slow: the backfill has ended early; 2 moment(s) had no run\n"
 
