@@ -233,10 +233,6 @@ class Machine:
         """The step's record is so much larger than its events are estimated at."""
         self._size += size_bytes
 
-    def last_event(self) -> Event | None:
-        """The latest of this step."""
-        return self._events[-1] if self._events else None
-
     # -- one step ----------------------------------------------------------------------------
 
     def _begin(self, now: Now) -> None:
@@ -290,7 +286,7 @@ class Machine:
             self.fold(events)
         take_note = NOTES.get(type(command))
         if take_note is not None:
-            take_note(self, command)
+            take_note(self, command, events)
         if follow:
             self._work.extend((item, False) for item in follow)
             self._work.append((Answer(command, value), True))

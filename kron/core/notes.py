@@ -1,4 +1,5 @@
-"""What a command changes in this process alone: nothing of it is in the log."""
+"""What a command, and the events it has led to, change in this process alone: nothing of it is in
+the log."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import commands as c
-from .events import TimerResumed
+from .events import Event, TimerResumed
 from .model import RunState
 from .seen import Instant
 from .things import Timer
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
     from .machine import Machine
 
 
-def _start(machine: Machine, command: c.Start) -> None:
+def _start(machine: Machine, command: c.Start, events: list[Event]) -> None:
     machine.begin_life(command.max_concurrency)
 
 
-def _drain(machine: Machine, command: c.Drain) -> None:
+def _drain(machine: Machine, command: c.Drain, events: list[Event]) -> None:
     machine.keep("draining_us")
     machine.draining_us = machine.draining_us or machine.now.wall_us
 
 
-def _schedule(machine: Machine, command: c.Schedule) -> None:
+def _schedule(machine: Machine, command: c.Schedule, events: list[Event]) -> None:
     """A registration says that the callable is here: an orphan may fire again."""
     machine.weigh(command.size_bytes)
     timer = machine.state.timers.get(command.name)
@@ -49,10 +50,9 @@ def _schedule(machine: Machine, command: c.Schedule) -> None:
         machine.capacity.count_keys(timer, machine.lingering)
 
 
-def _resume(machine: Machine, command: c.Resume) -> None:
-    last = machine.last_event()
-    if isinstance(last, TimerResumed) and last.timer == command.name:
-        timer = machine.state.timers[last.timer]
+def _resume(machine: Machine, command: c.Resume, events: list[Event]) -> None:
+    if events and isinstance(events[-1], TimerResumed):
+        timer = machine.state.timers[command.name]
         note_resumed(machine, timer, machine.own_now(timer))
 
 
@@ -65,7 +65,7 @@ def note_resumed(machine: Machine, timer: Timer, ended_us: int) -> None:
         machine.seen = machine.seen.with_pause(timer.id, here)
 
 
-def _finish(machine: Machine, command: c.FinishRun) -> None:
+def _finish(machine: Machine, command: c.FinishRun, events: list[Event]) -> None:
     if command.error:  # JSON may escape each character by six bytes, in two events
         machine.weigh(12 * len(command.error))
     run = machine.lingering.get((command.run, command.attempt))
@@ -81,17 +81,17 @@ def _finish(machine: Machine, command: c.FinishRun) -> None:
         machine.agenda.arm_runs(timer.open)
 
 
-def _began(machine: Machine, command: c.Began) -> None:
+def _began(machine: Machine, command: c.Began, events: list[Event]) -> None:
     run = machine.state.runs.get(command.run)
     is_current = run is not None and run.attempt == command.attempt
     if run is not None and is_current and run.state is RunState.RUNNING:
         machine.agenda.watch(run, machine.steady_us)
 
 
-def _linger(machine: Machine, command: c.Linger) -> None:
+def _linger(machine: Machine, command: c.Linger, events: list[Event]) -> None:
     """The attempt has failed, and goes on: it keeps its place until its FinishRun comes."""
     run = machine.state.run_of_step(command.run)
-    if run is None or (run.is_under_way and run.attempt == command.attempt):
+    if run is None or not events:  # its end was in the inbox before it
         return
     machine.keep("lingering")
     machine.lingering = {**machine.lingering, (command.run, command.attempt): run}
@@ -118,7 +118,7 @@ def _unbind(timer: Timer) -> Timer:
     return timer
 
 
-NOTES: dict[type[c.Command], Callable[[Machine, Any], None]] = {
+NOTES: dict[type[c.Command], Callable[[Machine, Any, list[Any]], None]] = {
     c.Start: _start,
     c.Drain: _drain,
     c.Schedule: _schedule,
