@@ -1,5 +1,4 @@
-"""What a command, and the events it has led to, change in this process alone: nothing of it is in
-the log."""
+"""What a command and its events change in this process alone: nothing of it is in the log."""
 
 from __future__ import annotations
 
