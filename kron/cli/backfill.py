@@ -15,6 +15,7 @@ from .source import Source, open_source
 
 if TYPE_CHECKING:
     from kron.core.steering import Backfill
+    from kron.core.views import TimerStatus
 
 LOOK_SECONDS = 0.2
 
@@ -110,10 +111,16 @@ def _follow(source: Source, begun: Backfill, *, is_quiet: bool) -> None:
 
 
 def _progress(source: Source, name: str) -> Iterator[tuple[int, int]]:
-    """How many moments have started of how many, again and again until it is over."""
-    while (now := source.timer(name)["backfill"]) is not None:
-        yield now["started"], now["moments"]
+    """How many moments have started of how many, again and again until the last run has ended:
+    those of a cancelled backfill are asked to stop after it is no more."""
+    while (status := source.timer(name))["backfill"] is not None or _has_run(status):
+        if (now := status["backfill"]) is not None:
+            yield now["started"], now["moments"]
         time.sleep(LOOK_SECONDS)
+
+
+def _has_run(status: TimerStatus) -> bool:
+    return any(run["cause"] == "backfill" for run in status["runs"])
 
 
 def _told(source: Source, begun: Backfill, *, is_over: bool, is_forced: bool) -> str:

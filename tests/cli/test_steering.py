@@ -229,7 +229,10 @@ def test_a_backfill_that_is_cancelled_is_said_to_have_ended_early(
     cli: Kron, scheduler: kron.Scheduler
 ) -> None:
     async def slow() -> None:
-        await asyncio.sleep(60)
+        try:
+            await asyncio.sleep(60)
+        finally:  # it is no more, and its run still ends: the command waits for that
+            await asyncio.sleep(1)
 
     def cancel_soon() -> None:
         until(lambda: scheduler.status("slow")["state"] == "running")
