@@ -1,10 +1,15 @@
-"""What every test relies on: no KRON_* of the developer's shell, and no time limits."""
+"""What every test relies on: no KRON_* of the developer's shell, no time limits, and a scheduler
+whose log is judged."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from kron.scheduler import Scheduler
+from tests.witness import Witness, judged
 
 pytest_plugins = "pytester"  # for tests/testing; only this conftest may ask for it
 
@@ -14,3 +19,27 @@ for name in [name for name in os.environ if name.startswith("KRON_")]:
 # Tests count work, they do not time; a slow machine is no failure.
 settings.register_profile("kron", deadline=None)
 settings.load_profile("kron")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A data directory that is not there yet."""
+    return tmp_path / "kron"
+
+
+@pytest.fixture
+def scheduler(place):
+    """A started one; its log is judged in the end."""
+    scheduler = Scheduler()
+    scheduler.start(place)
+    yield scheduler
+    scheduler.shutdown(0.2)
+    assert judged(place) == []
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """What runs leave behind, outside of Kron; whoever still waits for it goes on in the end."""
+    witness = Witness(tmp_path)
+    yield witness
+    witness.open()

@@ -20,21 +20,6 @@ PYTHON = sys.executable
 
 
 @pytest.fixture
-def place(tmp_path):
-    return tmp_path / "kron"
-
-
-@pytest.fixture
-def scheduler(place):
-    """A started one; its log is judged in the end."""
-    scheduler = Scheduler()
-    scheduler.start(place)
-    yield scheduler
-    scheduler.shutdown(0.2)
-    assert judged(place) == []
-
-
-@pytest.fixture
 def module(tmp_path, monkeypatch):
     """Write a module that this process and its children can import; its name."""
     monkeypatch.syspath_prepend(str(tmp_path))

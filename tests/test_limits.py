@@ -14,21 +14,9 @@ from kron.runtime.threads import MAX_THREADS
 from kron.scheduler import Scheduler
 from tests.ledger import read_log
 from tests.waiting import eventually
-from tests.witness import LONG_S, Witness, judged, rows, until_ended, until_idle
+from tests.witness import LONG_S, judged, rows, until_ended, until_idle
 
 ENDS = ("RUN_SUCCEEDED", "RUN_FAILED", "RUN_CANCELLED")
-
-
-@pytest.fixture
-def witness(tmp_path):
-    witness = Witness(tmp_path)
-    yield witness
-    witness.open()
-
-
-@pytest.fixture
-def place(tmp_path):
-    return tmp_path / "kron"
 
 
 @pytest.fixture

@@ -17,32 +17,10 @@ from kron.runtime.groups import is_alive
 from kron.scheduler import Scheduler
 from tests.ledger import read_log
 from tests.waiting import eventually
-from tests.witness import KINDS, LONG_S, Witness, judged, rows, until_ended, until_idle
+from tests.witness import KINDS, LONG_S, judged, rows, until_ended, until_idle
 
 ROOT = Path(__file__).parents[1]
 STOPPABLE = ("command", "process", "task")
-
-
-@pytest.fixture
-def witness(tmp_path):
-    witness = Witness(tmp_path)
-    yield witness
-    witness.open()
-
-
-@pytest.fixture
-def place(tmp_path):
-    return tmp_path / "kron"
-
-
-@pytest.fixture
-def scheduler(place):
-    """A started one; its log is judged in the end."""
-    scheduler = Scheduler()
-    scheduler.start(place)
-    yield scheduler
-    scheduler.shutdown(0.2)
-    assert judged(place) == []
 
 
 def the_run(scheduler, name):

@@ -13,7 +13,7 @@ import pytest
 
 import kron
 
-from .conftest import door_of, until
+from .conftest import until
 
 
 async def quick() -> None:
@@ -30,12 +30,6 @@ async def scheduler(tmp_path: Path) -> AsyncIterator[kron.Scheduler]:
     await scheduler.astart(tmp_path / "d")
     yield scheduler
     await scheduler.ashutdown(0)
-
-
-@pytest.fixture
-async def door(scheduler: kron.Scheduler, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    async with await door_of(tmp_path / "d") as client:
-        yield client
 
 
 def paused(scheduler: kron.Scheduler) -> set[str]:
