@@ -40,11 +40,12 @@ from kron.opening import (
 )
 from kron.runtime.clock import Clock, SystemClock
 from kron.runtime.control import Control
+from kron.runtime.enrolment import Enrolment
 from kron.runtime.host import Host
 from kron.runtime.leaving import leave
 from kron.runtime.program import drain_at_exit, forget_in_child
 from kron.runtime.reading import Reading
-from kron.runtime.registry import Registration, Registry, decorator, refuse_heavy
+from kron.runtime.registry import decorator, refuse_heavy
 from kron.runtime.signals import await_until, wait_until
 from kron.runtime.steering import (
     abackfill,
@@ -84,8 +85,8 @@ class Scheduler:
         self._max_concurrency = read_max_concurrency(max_concurrency)
         self._open_log = open_log or file_log
         self._has_door = open_log is None
-        self._registry = Registry()
         self._control = Control()
+        self._enrolment = Enrolment(self._control, self._clock, self._max_concurrency)
         forget_in_child(self._control)
 
     # -- life --------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ class Scheduler:
         """
         if fn is None:
             return decorator(self.schedule, name, options)
-        registration, is_running = self._register(name, fn, options, "schedule")
+        registration, is_running = self._enrolment.register(name, fn, options, sync_verb="schedule")
         if is_running:
             self._control.submit(registration.command(), "schedule", registration).result()
         return None
@@ -192,7 +193,7 @@ class Scheduler:
         """As `schedule` with `fn`, from any running loop."""
         if fn is None:
             raise TypeError("aschedule() needs fn; as a decorator use @kron.schedule(...).")
-        registration, is_running = self._register(name, fn, options)
+        registration, is_running = self._enrolment.register(name, fn, options)
         if is_running:
             await self._control.asubmit(registration.command(), "schedule", registration)
 
@@ -203,17 +204,15 @@ class Scheduler:
         """
         if self._control.host is not None:
             self._control.submit(c.Remove(name), "remove").result()
-            return
-        with self._control.lock:
-            self._registry.remove(name)
+        else:
+            self._enrolment.remove(name)
 
     async def aremove(self, name: str) -> None:
         """As `remove`, from any running loop."""
         if self._control.host is not None:
             await self._control.asubmit(c.Remove(name), "remove")
-            return
-        with self._control.lock:
-            self._registry.remove(name)
+        else:
+            self._enrolment.remove(name)
 
     def pause(self, name: str | None = None, **options: Unpack[PauseOptions]) -> int:
         """Let no moment run until `resume`; they are recorded as missed(paused).
@@ -292,25 +291,25 @@ class Scheduler:
     def status(self, name: str) -> TimerStatus | None:
         """One timer as a dict (see TimerStatus), or None if there is none of that name."""
         if self._control.host is None:
-            return self._waiting(name)
+            return self._enrolment.status(name)
         return self._control.ask(lambda reading: reading.status(name), "status")
 
     async def astatus(self, name: str) -> TimerStatus | None:
         """As `status`, from any running loop."""
         if self._control.host is None:
-            return self._waiting(name)
+            return self._enrolment.status(name)
         return await self._control.aask(lambda reading: reading.status(name), "status")
 
     def list(self) -> Timers:
         """All timers, by next run; those without one last."""
         if self._control.host is None:
-            return self._all_waiting()
+            return self._enrolment.statuses()
         return self._control.ask(Reading.list, "list")
 
     async def alist(self) -> Timers:
         """As `list`, from any running loop."""
         if self._control.host is None:
-            return self._all_waiting()
+            return self._enrolment.statuses()
         return await self._control.aask(Reading.list, "list")
 
     def history(self, name: str | None = None, *, limit: int = 100) -> Rows:
@@ -345,41 +344,16 @@ class Scheduler:
         return opening._replace(max_concurrency=opening.max_concurrency or self._max_concurrency)
 
     def _make_host(self, opening: Opening) -> Host:
-        refuse_heavy(self._registry.waiting(), opening.max_concurrency)
+        refuse_heavy(self._enrolment.waiting(), opening.max_concurrency)
         log = self._open_log(opening.place, opening.fsync, opening.interval_s)
         outputs = output_store(opening) if self._has_door else MemoryOutputs()
         kept, limit = opening.keeping, opening.max_concurrency
-        waiting = self._registry.take()
+        waiting = self._enrolment.take()
         host = Host(log, self._clock, waiting, __version__, outputs, kept, limit)
-        self._registry.taken_by(host)
+        self._enrolment.hand_to(host)
         if self._has_door:
             host.door = partial(open_door, self, os.path.abspath(opening.place))
         return host
-
-    def _register(
-        self, name: str, fn: Any, options: ScheduleOptions, sync_verb: str = ""
-    ) -> tuple[Registration, bool]:
-        """Keep the registration; says too whether there is a running scheduler to hand it to."""
-        called_us = self._clock.now().wall_us
-        registration = self._registry.registration(name, fn, options, called_us)
-        if sync_verb:
-            self._control.refuse_loop_thread(sync_verb)
-        with self._control.lock:  # a start that begins now takes it along, or the caller does
-            host = self._control.host
-            is_running = host is not None
-            limit = self._max_concurrency if host is None else host.max_concurrency
-            refuse_heavy((registration,), limit)
-            if not is_running:
-                self._registry.add(registration)
-        return registration, is_running
-
-    def _waiting(self, name: str) -> TimerStatus | None:
-        with self._control.lock:
-            return self._registry.status(name)
-
-    def _all_waiting(self) -> Timers:
-        with self._control.lock:
-            return self._registry.list()
 
     def leave(self, timeout: float) -> str | None:
         """Shut down because the program ends; a line for people if one-shots were still to come."""

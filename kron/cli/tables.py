@@ -329,9 +329,9 @@ def _missed_policy(timer: TimerStatus) -> Text | None:
 def _attempts(timer: TimerStatus) -> str:
     if timer["max_attempts"] == 1:
         return "1"
-    return (
-        f"at most {timer['max_attempts']}, the second after {timer['retry_delay']}, then doubling"
-    )
+    is_endless = timer["retry_until"] is not None
+    most = "until the window ends" if is_endless else f"at most {timer['max_attempts']}"
+    return f"{most}, the second after {timer['retry_delay']}, then doubling"
 
 
 def _counts(timer: TimerStatus) -> str:

@@ -9,11 +9,19 @@ day 1. UTC.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 UNITS = {"minute": 60, "hour": 60, "day": 1440, "week": 10_080, "month": 40_320}
 """The windows, and how many slots each has: seconds of a minute, else minutes."""
 
+_LENGTHS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=32),
+}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -51,3 +59,22 @@ def cadence_cron(text: str) -> str:
         case "month", [day]:
             return f"{int(minute)} {int(hour)} {int(day)} * *"
     raise ValueError(f"{text!r} is not a cadence")
+
+
+def window_end_us(text: str, at_us: int) -> int:
+    """The end of the window that an instant lies in, for a definition's text: the next full minute,
+    hour, midnight, Monday or first of a month, UTC. Epoch microseconds."""
+    unit = text.split()[0]
+    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(second=0)
+    if unit != "minute":
+        at = at.replace(minute=0)
+    if unit not in ("minute", "hour"):
+        at = at.replace(hour=0)
+    if unit == "week":
+        at -= timedelta(days=at.weekday())
+    if unit == "month":
+        at = at.replace(day=1)
+    end = at + _LENGTHS[unit]
+    if unit == "month":
+        end = end.replace(day=1)
+    return int(end.timestamp()) * 1_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from .cadence import window_end_us
 from .commands import (
     AbandonRuns,
     Began,
@@ -190,14 +191,34 @@ def _failed(
 ) -> list[Event]:
     failed = _failure(machine, run, took_us, error, reason)._replace(exit_code=exit_code)
     timer, at_us = run.timer, machine.now.wall_us
-    if run.attempt < timer.definition.terms.max_attempts and not timer.is_removed:
-        is_at_once = reason == Stop.CRASHED
-        wait_us = 0 if is_at_once else retry_delay_us(timer.definition, timer.name, run)
-        return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, at_us + wait_us)]
+    retry_us = _retry_us(machine, run, is_crashed=reason == Stop.CRASHED)
+    if retry_us is not None:
+        return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, retry_us)]
     missed, next_us = _close(machine, run)
     said = (error, next_us, failed.cause, exit_code)
     end = (at_us, run.scheduled_us, failed.started_us, *said)
     return [failed, RunDead(timer.name, run.id, run.attempt, *end), *missed]
+
+
+def _retry_us(machine: Machine, run: Run, *, is_crashed: bool) -> int | None:
+    """When the next attempt is due; None: the run has had all it gets.
+
+    Those are `max_attempts`, but with `retry_until` at least that many and more as long as the
+    window of its moment goes on. Of a crashed attempt nobody knows what it did, so it counts from
+    when it began.
+    """
+    timer, now_us = run.timer, machine.now.wall_us
+    definition = timer.definition
+    if timer.is_removed:
+        return None
+    at_us = now_us if is_crashed else now_us + retry_delay_us(definition, timer.name, run)
+    if run.attempt < definition.terms.max_attempts:
+        return at_us
+    if not definition.terms.retry_until or run.cause != _SCHEDULE:
+        return None
+    judged_us = (run.started_us or now_us) if is_crashed else at_us
+    is_in_time = judged_us < window_end_us(str(definition.value), run.scheduled_us)
+    return at_us if is_in_time else None
 
 
 def _stopped(machine: Machine, run: Run, took_us: int, error: str = "") -> list[Event]:

@@ -45,10 +45,13 @@ def define(
     fn_name: str = "",
     name: str = "",
     command: CommandSpec | None = None,
+    source: str = "",
+    retry_until: str = "",
     **options: Unpack[ScheduleOptions],
 ) -> tuple[Definition, int]:
-    """The definition, and its size as JSON in bytes. `name` is that of the timer: the slot of a
-    cadence follows from it. `command` is what its runs start, if that is no callable.
+    """The definition, and its size as JSON in bytes. `name` is what the slot of a cadence follows
+    from: that of the timer. `command` is what its runs start, if that is no callable; `source` and
+    `retry_until` are what Terms says of them.
 
     Raises ScheduleError (a ValueError) for a value that cannot be used and TypeError for one of
     the wrong type; both name the argument. Nothing of the time of the call goes into it, so the
@@ -57,7 +60,8 @@ def define(
     check_keywords("schedule", options, ScheduleOptions)
     terms = read_terms(options)
     kind, value = _selector(options, name)
-    definition = Definition.of(kind, value, {**terms, "command": command, "fn_name": fn_name})
+    inner = {"command": command, "source": source, "retry_until": retry_until, "fn_name": fn_name}
+    definition = Definition.of(kind, value, {**terms, **inner})
     if definition.terms.is_particular:
         _refuse_contradictions(definition)
     if options.get("key_limit", 1) != 1 and not options.get("key") and command is None:

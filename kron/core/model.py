@@ -132,6 +132,8 @@ class Terms:
     """What a definition says besides its selector. `fn_name` is for people and is not part of the
     comparison.
 
+    `source` is what kind of file declares the timer, "" if a program schedules it. `retry_until`
+    "window" keeps the runs of a cadence's moments from being given up before their window ends.
     `lock_key` is what runs share that must not run at once (more than `key_limit` of them): the
     `key`, or the hash of the command. `allow` ignores one that nobody gave (`is_key_bound`).
     """
@@ -158,6 +160,8 @@ class Terms:
     key_limit: int = 1
     executor: str = ""
     command: CommandSpec | None = None
+    source: str = ""
+    retry_until: str = ""
     fn_name: str = field(default="", compare=False)
 
     is_particular: bool = field(init=False, compare=False, default=False)

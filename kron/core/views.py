@@ -30,7 +30,10 @@ from .timing import is_invalid, known_course, on_from
 
 class TimerDescription(TypedDict):
     """What was asked for, as people write it. `command` is what a command timer starts, and
-    `command_hash` the same for the same command; `key` is that hash where nobody gave one."""
+    `command_hash` the same for the same command; `key` is that hash where nobody gave one.
+    `source` is the kind of file that declares it: scheduled, kron or crontab; None: a program does.
+    With `retry_until` "window" its runs are tried again, beyond `max_attempts`, until the window of
+    the cadence ends."""
 
     schedule: str
     timezone: str
@@ -44,6 +47,7 @@ class TimerDescription(TypedDict):
     overlap: str
     max_attempts: int
     retry_delay: str
+    retry_until: str | None
     timeout: str | None
     weight: int
     priority: int
@@ -56,6 +60,7 @@ class TimerDescription(TypedDict):
     kwargs: dict[str, Any]
     metadata: dict[str, Any]
     description: str
+    source: str | None
 
 
 class TimerStatus(TimerDescription):
@@ -203,6 +208,7 @@ def describe(definition: Definition) -> TimerDescription:
         "overlap": terms.overlap.value,
         "max_attempts": terms.max_attempts,
         "retry_delay": format_duration(terms.retry_delay_us),
+        "retry_until": terms.retry_until or None,
         "timeout": None if terms.timeout_us is None else format_duration(terms.timeout_us),
         "weight": terms.weight,
         "priority": terms.priority,
@@ -215,6 +221,7 @@ def describe(definition: Definition) -> TimerDescription:
         "kwargs": deepcopy(terms.kwargs or {}),
         "metadata": deepcopy(terms.metadata or {}),
         "description": terms.description,
+        "source": terms.source or None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -131,3 +132,38 @@ def callable_name(fn: Any) -> str:
     while isinstance(fn, functools.partial):
         fn = fn.func
     return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
+
+
+def without_arguments(fn: Callable[..., Any]) -> Callable[[], Any]:
+    """A function that calls this one without arguments, also if it could take a context; as a
+    coroutine function, if it is one. Raises TypeError if it cannot be called like this."""
+    Target(fn, (), {})
+    try:
+        inspect.signature(fn).bind()
+    except ValueError:  # a builtin that tells nothing of its parameters
+        pass
+    except TypeError as exc:
+        raise TypeError(f"it cannot be called without arguments ({exc})") from exc
+
+    def call() -> Any:
+        return fn()
+
+    async def call_async() -> Any:
+        return await fn()
+
+    is_async = _is(fn, inspect.iscoroutinefunction)
+    plain: Callable[[], Any] = call_async if is_async else call
+    plain.__qualname__ = callable_name(fn)
+    plain.__module__ = getattr(fn, "__module__", None) or plain.__module__
+    return plain
+
+
+def place_of(fn: Any) -> str:
+    """Where the function behind partials and methods begins, for people: "jobs.py:12"; else its
+    name."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    if code is None:
+        return callable_name(fn)
+    return f"{os.path.relpath(code.co_filename)}:{code.co_firstlineno}"

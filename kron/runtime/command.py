@@ -107,7 +107,7 @@ def resolve(text: str) -> Callable[..., Any]:
         raise ScheduleError(f'{brief(text)} names no function. Write "module:function".')
     try:
         found: Any = import_module(module_name)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise ScheduleError(
             f"{brief(text)}: {module_name} cannot be imported: {describe(exc)}"
         ) from exc

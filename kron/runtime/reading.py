@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kron.core import commands as c
 from kron.core.command import CommandSpec
@@ -94,6 +94,24 @@ class Reading:
             (timer.name, state.confirmed(timer)["definition"].terms.command)
             for timer in state.confirmed_timers()
         ]
+
+    def declared(self) -> builtins.list[str]:
+        """The timers that files declare, or did before."""
+        return [
+            timer.name
+            for timer in self._machine.state.confirmed_timers()
+            if timer.definition.terms.source
+        ]
+
+    def own(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these that the program schedules itself, and the callable of each."""
+        timers = self._machine.state.timers
+        found = [timers[name] for name in names if name in timers]
+        return {
+            timer.name: timer.target.fn
+            for timer in found
+            if timer.target is not None and not timer.definition.terms.source
+        }
 
     def backfill(self, asked: BackfillAsked, cmd_id: str = "") -> c.Backfill:
         """The command for what is asked. Raises UnknownTimer, ScheduleError, TypeError."""

@@ -18,10 +18,26 @@ from kron.core.terms import ScheduleOptions
 from kron.core.things import Timer
 from kron.core.views import TimerStatus, by_next_run, waiting_status
 
-from .callables import Target, callable_name
+from .callables import Target, callable_name, place_of
 from .command import Command, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Origin(NamedTuple):
+    """Whose word a registration is: a program's `schedule()`, or a file's.
+
+    `place` is where the file declares it ("kron.toml:12"); `slot_id` is what the slot of a cadence
+    follows from, "" for the timer's name. `source` and `retry_until` are fields of its Terms.
+    """
+
+    source: str = ""
+    place: str = ""
+    slot_id: str = ""
+    retry_until: str = ""
+
+
+PROGRAM = Origin()
 
 
 class Registration(NamedTuple):
@@ -44,6 +60,14 @@ class Registration(NamedTuple):
             is_threaded=lane == "thread",
             begins_later=lane == "process",
         )
+
+
+def declared_twice(name: str, place: str, fn: Any) -> ScheduleError:
+    """The error for a timer that a file declares and the program schedules itself."""
+    return ScheduleError(
+        f"{name!r} is declared in {place}, and scheduled by the program too ({place_of(fn)})."
+        " Leave one of them out."
+    )
 
 
 def refuse_heavy(registrations: Iterable[Registration], max_concurrency: int | None) -> None:
@@ -87,9 +111,15 @@ class Registry:
         self._waiting: dict[str, Registration] = {}
         self._former: Former | None = None
         self._last_target: Target | None = None
+        self._declared: dict[str, str] = {}
 
     def registration(
-        self, name: str, fn: Any, options: ScheduleOptions, called_us: int
+        self,
+        name: str,
+        fn: Any,
+        options: ScheduleOptions,
+        called_us: int,
+        origin: Origin = PROGRAM,
     ) -> Registration:
         """What one `schedule` call asks for; it is not kept. Any thread may call this.
 
@@ -99,7 +129,12 @@ class Registry:
         found: Any = resolve(fn) if isinstance(fn, str) else fn
         command = found.spec if isinstance(found, Command) else None
         definition, size_bytes = define(
-            **options, fn_name=callable_name(found), name=name, command=command
+            **options,
+            fn_name=callable_name(found),
+            name=origin.slot_id or name,
+            command=command,
+            source=origin.source,
+            retry_until=origin.retry_until,
         )
         target = self._target(found, definition)
         return Registration(name, definition, size_bytes, target, called_us)
@@ -111,6 +146,26 @@ class Registry:
         if last is None or not last.is_for(fn, args, kwargs, executor):
             last = self._last_target = Target(fn, args, kwargs, executor)
         return last
+
+    def claim(self, registration: Registration, origin: Origin = PROGRAM) -> None:
+        """One name has one source: ScheduleError if the program schedules what a file declares."""
+        name, place = registration.name, self._declared.get(registration.name)
+        if origin.source:
+            self._declared[name] = origin.place
+        elif place is not None:
+            raise declared_twice(name, place, registration.target.fn)
+
+    def own(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of these that the program schedules itself, and the callable of each."""
+        all_ = self._all()
+        found = {name: all_[name] for name in names if name in all_}
+        return {
+            name: each.target.fn for name, each in found.items() if not each.definition.terms.source
+        }
+
+    def disclaim(self, name: str) -> None:
+        """No file declares it any more."""
+        self._declared.pop(name, None)
 
     def add(self, registration: Registration) -> None:
         """Keep it for the next start, in place of an earlier one of that name."""

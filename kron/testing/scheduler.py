@@ -11,7 +11,6 @@ from typing import Any, TypeVar, overload
 from kron import scheduler as program
 from kron.core.terms import Duration
 from kron.opening import DataDirPath
-from kron.runtime.registry import Registry
 from kron.scheduler import Scheduler
 from kron.storage.file import FileLog
 from kron.storage.log import Log
@@ -133,20 +132,12 @@ def on_clock(clock: VirtualClock, scheduler: Scheduler | None = None) -> Iterato
     subject = scheduler or program.default
     if subject._control.host is not None:
         raise RuntimeError("on_clock() comes before start(): the scheduler is running.")
-    kept = subject._clock, subject._open_log, subject._has_door, subject._registry
+    kept = subject._clock, subject._open_log, subject._has_door, subject._enrolment
     subject._clock, subject._open_log, subject._has_door = clock, Logs(), False
-    subject._registry = _as_of(clock.now().wall_us, kept[-1])
+    subject._enrolment = kept[-1].on(clock)
     try:
         yield subject
     finally:
         if not is_inside_loop():
             subject.shutdown(0)
-        subject._clock, subject._open_log, subject._has_door, subject._registry = kept
-
-
-def _as_of(called_us: int, registry: Registry) -> Registry:
-    """The registrations of another one, as if they had been made then."""
-    copy = Registry()
-    for each in registry.waiting():
-        copy.add(each._replace(called_us=called_us))
-    return copy
+        subject._clock, subject._open_log, subject._has_door, subject._enrolment = kept

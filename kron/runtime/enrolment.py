@@ -1,0 +1,143 @@
+"""What is scheduled, from any thread: for the running scheduler, or kept for the next start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
+from typing import Any, NamedTuple
+
+from kron.core.terms import ScheduleOptions
+from kron.core.views import TimerStatus
+
+from .clock import Clock
+from .control import Control
+from .host import Host
+from .registry import (
+    PROGRAM,
+    Origin,
+    Registration,
+    Registry,
+    declared_twice,
+    refuse_heavy,
+)
+
+
+class Declaration(NamedTuple):
+    """A timer that a file declares: the arguments of `schedule()`, and where they are from."""
+
+    name: str
+    fn: Any
+    options: ScheduleOptions
+    origin: Origin
+
+
+class Enrolment:
+    """A registry behind the lock of a scheduler's control."""
+
+    def __init__(self, control: Control, clock: Clock, max_concurrency: int | None) -> None:
+        self._control = control
+        self._clock = clock
+        self._max_concurrency = max_concurrency
+        self._registry = Registry()
+
+    def register(
+        self,
+        name: str,
+        fn: Any,
+        options: ScheduleOptions,
+        *,
+        sync_verb: str = "",
+        origin: Origin = PROGRAM,
+    ) -> tuple[Registration, bool]:
+        """Check and keep it; says too whether there is a running scheduler to hand it to.
+
+        Raises as `schedule()`; InsideEventLoop for a `sync_verb` on the scheduler's own thread.
+        """
+        called_us = self._clock.now().wall_us
+        registration = self._registry.registration(name, fn, options, called_us, origin)
+        if sync_verb:
+            self._control.refuse_loop_thread(sync_verb)
+        with self._control.lock:  # a start that begins now takes it along, or the caller does
+            host = self._control.host
+            is_running = host is not None
+            limit = self._max_concurrency if host is None else host.max_concurrency
+            refuse_heavy((registration,), limit)
+            self._registry.claim(registration, origin)
+            if not is_running:
+                self._registry.add(registration)
+        return registration, is_running
+
+    def declare(self, declarations: Sequence[Declaration]) -> list[str]:
+        """What files declare, as one `schedule()` each, and durable at once where a scheduler runs.
+
+        Returns for each what became of it: created, updated or unchanged; "" if it waits for a
+        start. Raises what the first refused one raises; those before it stay.
+        """
+        durable: list[Future[Any] | None] = []
+        self._refuse_taken(declarations)
+        for each in declarations:
+            registration, is_running = self.register(
+                each.name, each.fn, each.options, sync_verb="schedule", origin=each.origin
+            )
+            command = registration.command()
+            durable.append(
+                self._control.submit(command, "schedule", registration) if is_running else None
+            )
+        wait([future for future in durable if future is not None])
+        return ["" if future is None else str(future.result()) for future in durable]
+
+    def declared(self) -> list[str]:
+        """The timers of the running scheduler that files declare, or did before."""
+        return self._control.ask(lambda reading: reading.declared(), "declared")
+
+    def _refuse_taken(self, declarations: Sequence[Declaration]) -> None:
+        """ScheduleError if this program schedules a timer of such a name itself."""
+        places = {each.name: each.origin.place for each in declarations}
+        if self._control.host is None:
+            with self._control.lock:
+                own = self._registry.own(places)
+        else:
+            own = self._control.ask(lambda reading: reading.own(places), "schedule")
+        for name, fn in own.items():
+            raise declared_twice(name, places[name], fn)
+
+    def disclaim(self, name: str) -> None:
+        """No file declares it any more; a program may schedule it."""
+        with self._control.lock:
+            self._registry.disclaim(name)
+
+    def remove(self, name: str) -> None:
+        """Forget one that waits for a start. Raises UnknownTimer."""
+        with self._control.lock:
+            self._registry.remove(name)
+
+    def status(self, name: str) -> TimerStatus | None:
+        """One that waits for a start, as the timer it will be."""
+        with self._control.lock:
+            return self._registry.status(name)
+
+    def statuses(self) -> list[TimerStatus]:
+        """All of them."""
+        with self._control.lock:
+            return self._registry.list()
+
+    def on(self, clock: Clock) -> Enrolment:
+        """Another one with the registrations that wait here, as if made now on that clock."""
+        copy = Enrolment(self._control, clock, self._max_concurrency)
+        for each in self._registry.waiting():
+            copy._registry.add(each._replace(called_us=clock.now().wall_us))
+        return copy
+
+    # -- for whoever makes the host, with the lock -------------------------------------------
+
+    def waiting(self) -> Iterable[Registration]:
+        """All that wait; they stay."""
+        return self._registry.waiting()
+
+    def hand_to(self, host: Host) -> None:
+        """That one has them now, and is asked for what is left of them at its end."""
+        self._registry.taken_by(host)
+
+    def take(self) -> list[Registration]:
+        """All that wait, for the host that is being made."""
+        return self._registry.take()

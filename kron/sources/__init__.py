@@ -1,0 +1,1 @@
+"""Timers that files declare: pyproject.toml, kron.toml, crontab."""
