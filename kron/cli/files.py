@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from kron.core import commands as c
-from kron.core.decide_clock import see_zones
 from kron.core.errors import KronError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
 from kron.core.selection import candidate, selected
@@ -28,10 +27,8 @@ from kron.core.steering import (
 from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
 from kron.core.why import Why
 from kron.runtime.history import past
-from kron.runtime.recovery import begin, fold
 from kron.runtime.story import story_of
-from kron.server.offline import Idle, opened, wall_now
-from kron.storage.reader import LogReader
+from kron.server.offline import Idle, folded, opened, wall_now
 
 COMMANDS: dict[str, Callable[[str], c.Command]] = {
     "trigger": c.Trigger,
@@ -50,11 +47,8 @@ class Files:
 
     def __init__(self, data_dir: str) -> None:
         self._data_dir = data_dir
-        self._reader = reader = LogReader(data_dir)
-        self._log_id = reader.log_id
-        self._machine = begin(reader).machine
-        fold(self._machine, reader.records_after(self._machine.state.index))
-        see_zones(self._machine.state)
+        self._reader, self._machine = folded(data_dir)
+        self._log_id = self._reader.log_id
 
     def timers(self) -> list[TimerStatus]:
         """See Source."""

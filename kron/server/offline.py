@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from kron.core.codec import encode
+from kron.core.decide_clock import see_zones
 from kron.core.events import Event, TailCut
 from kron.core.machine import Machine
 from kron.core.model import Now
 from kron.runtime.compaction import CompactReport, Retention, compact_idle
-from kron.runtime.recovery import recover
+from kron.runtime.recovery import begin, fold, recover
 from kron.storage.file import FileLog
 from kron.storage.log import Torn
 from kron.storage.reader import LogReader
@@ -34,6 +35,25 @@ class Idle(NamedTuple):
         log_time_us = max(state.log_time_us, wall_now().wall_us)
         await self.log.append(index, encode(events, log_time_us))
         state.log_time_us = log_time_us
+
+
+class Folded(NamedTuple):
+    """A log as it is on disk, and the state that it describes."""
+
+    reader: LogReader
+    machine: Machine
+
+
+def folded(data_dir: str) -> Folded:
+    """Read the log without its lock; nothing is created or changed, and a runtime may go on.
+
+    Raises StorageError if there is no log here, or it cannot be used.
+    """
+    reader = LogReader(data_dir)
+    machine = begin(reader).machine
+    fold(machine, reader.records_after(machine.state.index))
+    see_zones(machine.state)
+    return Folded(reader, machine)
 
 
 @asynccontextmanager
