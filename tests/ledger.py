@@ -70,6 +70,7 @@ FIELDS = {
 }
 ENDS = ("RUN_SUCCEEDED", "RUN_DEAD", "RUN_CANCELLED")
 MOMENTS = ("RUN_DUE", "RUN_SKIPPED_OVERLAP", "RUN_MISSED")
+RUNS = ("RUN_DUE", "RUN_SKIPPED_OVERLAP")
 WAITING = ("due", "retrying")
 RUN_OF_MISSED = 1 + FIELDS["RUN_MISSED"].split().index("run")
 
@@ -424,6 +425,30 @@ def is_excluded(day: date, exclude: tuple[str, ...]) -> bool:
     return False
 
 
+# -- how long a run is tried ----------------------------------------------------------------
+
+
+def window_end(unit: str, us: int) -> int:
+    """The end of the minute, hour, day, week (from Monday) or month (UTC) that it is in."""
+    if unit in ("minute", "hour"):
+        length = 60 * S if unit == "minute" else HOUR
+        return us - us % length + length
+    day = (EPOCH + timedelta(microseconds=us)).date() + timedelta(days=1)
+    while (unit == "week" and day.isoweekday() > 1) or (unit == "month" and day.day > 1):
+        day += timedelta(days=1)
+    return _us(datetime.combine(day, time(), UTC))
+
+
+def longest_wait(run: Run) -> int:
+    """How long the wait for the next attempt is at most."""
+    definition = run.timer.definition
+    base, most = int(definition.get("retry_delay_us", 30 * S)), HOUR
+    if definition.get("retry_until"):
+        unit = str(run.timer.value).split()[0]
+        most = {"minute": 60 * S // 24, "hour": HOUR // 24}.get(unit, HOUR)
+    return min(base * 2 ** (run.attempt - 1), max(base, most)) * 11 // 10 + 1
+
+
 # -- following one log ----------------------------------------------------------------------
 
 
@@ -745,6 +770,7 @@ class Judge:
         self.touched: list[Timer] = []
         self.row: list[tuple[str, dict[str, Any]]] = []
         self.rows: list[list[Any]] = []
+        self.given_up: list[tuple[int, str]] = []
         self.place = self.era_place = 0
         self.shift = 0
         self.lives: list[Life] = []
@@ -785,6 +811,7 @@ class Judge:
             if tag in FIELDS:
                 event = dict(zip(FIELDS[tag].split(), fields, strict=False))
                 self.event(tag, event, [each[0] for each in self.rows[position + 1 :]])
+        self.place += 1
         for timer in self.touched:
             self.verify(timer)
             self.settle(timer)
@@ -836,7 +863,8 @@ class Judge:
         for life in self.lives[-1:]:
             if life.ended is None:  # it died
                 seen = self.looks[-1] if self.looks else self.both(at)
-                life.ended = (min(seen[0], at), seen[1])
+                life.ended = (min(seen[0], at), max(seen[1], self.steady))
+        self.given_up = []
         unknown = tuple((event.get("unknown") or "").split())
         self.lives = [*self.lives[-63:], Life(self.both(at), unknown)]
         self.stepped, self.is_up = None, True
@@ -851,11 +879,18 @@ class Judge:
 
     def on_scheduler_stopped(self, event: dict[str, Any]) -> None:
         self.is_up = False
+        self.blame_given_up(event["since"])
         for life in self.lives[-1:]:
             life.ended, life.stop_began = self.both(event["at"]), self.both(event["since"])
         left = [id_ for id_, run in self.runs.items() if run.state in ("running", "stopping")]
         if left:
             self.fault(f"the scheduler stopped while runs {left} were carried out")
+
+    def blame_given_up(self, until: int | None = None) -> None:
+        """What was given up for a new schedule might have run, if the process was there and not
+        about to stop. Both are known afterwards: so it was `until` then (None: until now)."""
+        told, self.given_up = self.given_up, []
+        self.faults += [text for at, text in told if until is None or at < until]
 
     def on_clock_step(self, event: dict[str, Any]) -> None:
         self.shift += event["delta"]
@@ -942,11 +977,13 @@ class Judge:
         else:
             # Of the calendar no moment comes again that this era has seen with that name.
             is_again = timer.is_calendar and timer.name in self.known
-            timer.cursor = timer.next_after(max(timer.anchor, self.high if is_again else 0))
+            ran = [each["scheduled"] for each in self.ran_here(timer)] if is_again else []
+            timer.cursor = timer.next_after(max(timer.anchor, self.high if is_again else 0, *ran))
         self.claim(timer, event)
 
     def on_timer_updated(self, timer: Timer, event: dict[str, Any]) -> None:
         old, was_chain = timer.selector, timer.is_chain
+        self.settle(timer)
         self.redefined.add(timer.name)
         self.take_key(timer, Timer("", event["definition"]).key)
         if self.is_up and timer.bound is None:
@@ -957,6 +994,7 @@ class Judge:
             was_pending = timer.cursor is not None
             if not is_same:
                 self.all_said(timer, event["at"])
+                self.verify(timer)
             if timer.backfills:
                 self.fault(f"{timer.name}: a backfill goes on, though the moments are others")
             self.define(timer, event)
@@ -1082,7 +1120,7 @@ class Judge:
             return
         if timer.paused or timer.past or self.is_unknown(timer, self.lives[-1]):
             self.fault(f"{timer.name}: a run is due that must not be")
-        if timer.overlap == "delay" and others:
+        if timer.overlap == "delay" and others and not self.is_there("TIMER_UPDATED", timer):
             self.fault(f"{timer.name}: a run is due while one is open")
         us = self.say(timer, event["scheduled"], "a run for")
         timer.ran[timer.is_elapsed].add(us)
@@ -1101,12 +1139,19 @@ class Judge:
     def is_of_this_decision(self, run: int) -> bool:
         return run // 4096 == self.place // 4096 and self.runs[run].cause == "schedule"
 
-    def in_record(self, timer: Timer, *tags: str) -> int:
-        """How many scheduled moments of the timer are so tagged in this record."""
-        return sum(
-            tag in tags and event["timer"] == timer.name and event["cause"] == "schedule"
-            for tag, event in self.row
+    def ran_here(self, timer: Timer, *tags: str) -> list[dict[str, Any]]:
+        """The scheduled moments of the timer that run (or are skipped) in this record, by what it
+        is before the present event, or at it."""
+        position = self.place % 4096
+        changes = [i for i, row in enumerate(self.rows) if row[:2] == ["TIMER_UPDATED", timer.name]]
+        start = max((place for place in changes if place < position), default=0)
+        end = min((place for place in changes if place >= position), default=len(self.rows))
+        mine = (
+            dict(zip(FIELDS[row[0]].split(), row[1:], strict=False))
+            for row in self.rows[start:end]
+            if row[0] in (tags or RUNS) and row[1] == timer.name
         )
+        return [event for event in mine if event["cause"] == "schedule"]
 
     def check_delay(self, timer: Timer, us: int, event: dict[str, Any]) -> None:
         """What was asked for of a delay, and a reason for the rest of it."""
@@ -1130,7 +1175,7 @@ class Judge:
             self.fault(f"{timer.name}: {us} runs, later than its grace")
         if timer.policy != "all":
             self.all_come(timer, us, event["at"])
-        elif self.in_record(timer, "RUN_DUE", "RUN_SKIPPED_OVERLAP") > CAP:
+        elif len(self.ran_here(timer)) > CAP:
             self.fault(f"{timer.name}: more than {CAP} moments are caught up")
         self.ranges.pop(timer.name, None)
 
@@ -1144,7 +1189,7 @@ class Judge:
 
     def check_next(self, timer: Timer, event: dict[str, Any]) -> None:
         """Under `delay` the end of a single run says what comes next; of several runs each does."""
-        several = self.in_record(timer, "RUN_DUE") > 1
+        several = len(self.ran_here(timer, "RUN_DUE")) > 1
         waits = timer.overlap == "delay" and (timer.is_chain or not several)
         timer.is_waiting = waits
         if event["next"] is not None and (waits or timer.is_one_shot):
@@ -1157,14 +1202,9 @@ class Judge:
         self.claim(timer, event)
 
     def settle(self, timer: Timer) -> None:
-        """At the end of a record: what is caught up one by one is caught up to the end."""
-        ran = [
-            event
-            for tag, event in self.row
-            if tag in ("RUN_DUE", "RUN_SKIPPED_OVERLAP")
-            and event["timer"] == timer.name
-            and event["cause"] == "schedule"
-        ]
+        """At the end of a record, or of what the timer is: what is caught up one by one is caught
+        up to the end."""
+        ran = self.ran_here(timer)
         tags = [tag for tag, event in self.row if event.get("timer") == timer.name]
         timer.is_settled |= bool(ran) or (self.is_up and "TIMER_CREATED" in tags)
         if ran and timer.policy == "all" and not timer.removed and not timer.is_one_shot:
@@ -1204,7 +1244,8 @@ class Judge:
         now = self.own(timer, event["at"])
         # Before a fixed delay begins its moments are those of a fixed rate.
         is_early = reason in LIMITS and bool(timer.left_out(first, self.shift))
-        is_early = is_early and (last > first or timer.is_early(last, self.shift))
+        is_late = timer.is_chain and now - last > timer.value  # it was told of with others
+        is_early = is_early and (last > first or is_late or timer.is_early(last, self.shift))
         single = timer.is_one_shot or (timer.is_chain and not is_early)
         total = int(first == last) if single else timer.moments(first, last)
         if last > now + self.tolerance(timer):
@@ -1277,9 +1318,7 @@ class Judge:
         is_wanted = timer.policy == "all" and not self.is_paused_here(timer)
         if is_wanted and reason not in (*POLICY, *LIMITS):
             self.fault(f"{timer.name}: missed ({reason}) though each is to be caught up")
-        if reason == "cap" and (
-            timer.policy != "all" or self.in_record(timer, "RUN_DUE", "RUN_SKIPPED_OVERLAP") != CAP
-        ):
+        if reason == "cap" and (timer.policy != "all" or len(self.ran_here(timer)) != CAP):
             self.fault(f"{timer.name}: missed (cap), but fewer are caught up")
         if reason != "grace":
             return
@@ -1333,11 +1372,26 @@ class Judge:
             "past": timer.past,
             "changed": bool({"TIMER_UPDATED", "TIMER_REMOVED"} & set(tags)),
         }
+        if reason == "changed" and "TIMER_REMOVED" not in tags:
+            self.may_give_up(timer, event)
         is_so = reason in (*POLICY, *LIMITS)  # judged elsewhere
         is_so = is_so or besides.get(reason, False)
         is_so = is_so or self.explains(timer, reason, first, last, event)
         if not is_so or timer.past != (reason == "past"):
             self.fault(f"{timer.name}: missed ({reason}) is not plausible")
+
+    def may_give_up(self, timer: Timer, event: dict[str, Any]) -> None:
+        """What has come when the timer gets another schedule is decided by the one it had, unless
+        it could not run just then."""
+        if not self.is_up or timer.paused or timer.is_one_shot:
+            return
+        others = [each for each in timer.open if self.runs[each].cause != "backfill"]
+        is_behind = timer.overlap == "delay" and bool(others or timer.lingers)
+        us = self.own(timer, event["first"])
+        is_early = us > self.passed_by(timer, event["at"]) or bool(timer.left_out(us, self.shift))
+        if not (is_behind or is_early or self.is_unknown(timer, self.lives[-1])):
+            told = f"record {self.place // 4096}: {timer.name}: {us} is given up, and might run"
+            self.given_up.append((event["at"], told))
 
     def explains(
         self, timer: Timer, reason: str, first: int, last: int, event: dict[str, Any]
@@ -1380,7 +1434,9 @@ class Judge:
             "blocked": is_since and is_quiet,
             # Under `delay` it may be said long after, when the run that was open has ended.
             "suspended": is_since and (is_quiet or timer.overlap == "delay"),
-            "delayed": bool(timer.lingers) or (timer.freed is not None and last <= timer.freed),
+            "delayed": bool(timer.lingers)
+            or (timer.freed is not None and last <= timer.freed)
+            or (self.is_there("TIMER_UPDATED", timer) and timer.overlap == "delay" and timer.open),
             "clock_step": self.stepped is not None and last <= self.stepped[clock] + DRIFT,
             "paused": timer.resumed is not None and last <= timer.resumed,
             "invalid": any(self.is_unknown(timer, life) for life in around),
@@ -1422,6 +1478,7 @@ class Judge:
 
     def on_run_started(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "due", "retrying")
+        self.blame_given_up()
         timer = run.timer
         if event["at"] - self.shift + DRIFT < run.not_before or not self.is_up:
             self.fault(f"run {event['run']} starts too soon")
@@ -1484,7 +1541,10 @@ class Judge:
         most = run.timer.definition.get("max_attempts", 3)
         if event["attempt"] != wanted:
             self.fault(f"run {event['run']}: attempt {event['attempt']} follows {run.attempt}")
-        if event["attempt"] > max(most, run.attempt) or run.timer.removed:
+        is_over = event["attempt"] > max(most, run.attempt) and not self.is_in_window(
+            run, event["retry"]
+        )
+        if is_over or run.timer.removed:
             self.fault(f"run {event['run']} is tried again, and must not be")
         run.state, run.attempt = "retrying", event["attempt"]
         run.not_before = event["retry"] - self.shift
@@ -1494,7 +1554,19 @@ class Judge:
         most = run.timer.definition.get("max_attempts", 3)
         if run.attempt < most and not run.timer.removed:
             self.fault(f"run {event['run']} is dead after {run.attempt} of {most} attempts")
+        elif not run.timer.removed and self.is_in_window(run, event["at"] + longest_wait(run)):
+            self.fault(f"run {event['run']} is dead after {run.attempt} attempts in its window")
         self.over(run, event, "dead")
+
+    def is_in_window(self, run: Run, retry: int) -> bool:
+        """Whether a run that would be tried again then is retried until its window ends, and that
+        has not. What an attempt has done that crashed is not known: its start counts."""
+        timer, begins = run.timer, run.started if run.reason == "crashed" else retry
+        is_on = timer.kind == "cadence" and timer.definition.get("retry_until") == "window"
+        if not is_on or run.cause != "schedule":
+            return False
+        assert begins is not None
+        return begins < window_end(timer.value.split()[0], run.scheduled)
 
     def on_run_succeeded(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "running", "stopping")
@@ -1537,7 +1609,9 @@ class Judge:
         if run.is_forced:
             timer.unsure.add(us)
         else:
+            other = us + (self.shift if timer.is_elapsed else -self.shift)
             timer.ran[timer.is_elapsed].discard(us)
+            timer.ran[not timer.is_elapsed].discard(other)
 
     def over(self, run: Run, event: dict[str, Any], state: str) -> None:
         timer, id_ = run.timer, event["run"]
@@ -1724,6 +1798,7 @@ class Judge:
     # -- the end ---------------------------------------------------------------------------
 
     def end(self, end_us: int, orphans: Collection[str]) -> None:
+        self.blame_given_up(end_us)
         for id_, run in self.runs.items():
             if run.is_left and run.state in ("running", "stopping") and end_us > self.started:
                 self.fault(f"run {id_} was left by a dead process, and nothing says so")
@@ -1767,6 +1842,8 @@ class Judge:
         used = sum(held.weight for held in (*self.held.values(), *self.lingering().values()))
         ids = [each for other in self.timers.values() for each in other.open]
         ids = [each for each in ids if self.runs[each].state in WAITING]
+        if any(self.runs[each].shift != self.shift for each in ids):
+            return False  # since when they are ready is not quite known after a clock step
         is_first = all(self.place_of(id_) <= self.place_of(each) for each in ids)
         return is_first and used + timer.weight <= self.limit
 

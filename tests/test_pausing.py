@@ -164,3 +164,12 @@ def test_the_async_forms_do_the_same():
             assert await scheduler.aresume() == 1
 
     asyncio.run(program())
+
+
+def test_what_a_pause_lets_run_first_is_told_with_its_jitter(scheduler):
+    for number in range(20):
+        scheduler.schedule(f"t{number}", quick, every="7m", overlap="skip", jitter="6m")
+    scheduler.pause(for_="31m")
+    told = {timer["id"]: timer["next_run_at"] for timer in scheduler.list()}
+    scheduler.advance("31m1ms")
+    assert told == {timer["id"]: timer["next_run_at"] for timer in scheduler.list()}

@@ -164,7 +164,9 @@ class Agenda:
         while self.timeouts:
             end_us, id_, attempt = self.timeouts[0]
             run = self._state.runs.get(id_)
-            if run is not None and run.state is _RUNNING and run.attempt == attempt:
+            # Of a run that was undone another one may have the number: refused_run_and_its_timeout.
+            is_this = run is not None and (run.until_us, run.attempt) == (end_us, attempt)
+            if run is not None and is_this and run.state is _RUNNING:
                 return end_us
             self._popped.append(heappop(self.timeouts))
         return None

@@ -185,7 +185,7 @@ def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
     run = state.move(event.run, event)
     timer = run.timer
     if run.started_us is None:
-        take_back(timer, run, state.to_own(timer, run.scheduled_us))
+        take_back(timer, run, state.to_own(timer, run.scheduled_us), state.shift_us)
     if timer.definition.kind in ONE_SHOT_KINDS:
         _mark(timer, Mark.CANCELLED)
     took_us = event.at_us - event.started_us if event.started_us is not None else None
@@ -210,7 +210,7 @@ def _run_missed(state: State, id_: int, event: ev.RunMissed) -> None:
     if event.run:
         run = state.move(event.run, event)
         timer = run.timer
-        take_back(timer, run, state.to_own(timer, run.scheduled_us))
+        take_back(timer, run, state.to_own(timer, run.scheduled_us), state.shift_us)
     else:
         timer = state.timers[event.timer]
         state.touch(timer)

@@ -20,7 +20,7 @@ _LENGTHS = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
-    "month": timedelta(days=32),
+    "month": timedelta(days=31),
 }
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -61,6 +61,11 @@ def cadence_cron(text: str) -> str:
     raise ValueError(f"{text!r} is not a cadence")
 
 
+def window_us(text: str) -> int:
+    """How long the windows of a definition's text are; of months, the longest."""
+    return _LENGTHS[text.split()[0]] // timedelta(microseconds=1)
+
+
 def window_end_us(text: str, at_us: int) -> int:
     """The end of the window that an instant lies in, for a definition's text: the next full minute,
     hour, midnight, Monday or first of a month, UTC. Epoch microseconds."""
@@ -75,6 +80,6 @@ def window_end_us(text: str, at_us: int) -> int:
     if unit == "month":
         at = at.replace(day=1)
     end = at + _LENGTHS[unit]
-    if unit == "month":
+    if unit == "month":  # it is in the month after
         end = end.replace(day=1)
     return int(end.timestamp()) * 1_000_000

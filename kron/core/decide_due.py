@@ -28,12 +28,25 @@ def decide_due(machine: Machine, timer: Timer) -> list[Event]:
     definition = timer.definition
     overlap = definition.terms.overlap
     assert first is not None
-    following = None if definition.is_single else moments_of(timer).next_after(first)
+    following = _next_after(timer, first)
     is_alone = following is None or following > now_us
     if definition.terms.is_particular or not is_alone or now_us - first > LATE_US:
-        return _catch_up(machine, timer, first, now_us)
+        return _carry_out(machine, timer, _plan(machine, timer, first, now_us))
     next_us = None if following is None or overlap is _DELAY else following
     return _run(machine, timer, first, next_us, 0)
+
+
+def decide_overdue(
+    machine: Machine, timer: Timer, first: int | None
+) -> tuple[list[Event], int | None]:
+    """The timer is about to get other moments: whatever has come from `first` on, and the moment
+    after that. No run starts yet: it is what the timer becomes that they call."""
+    now_us, shift_us, events = machine.own_now(timer), machine.state.shift_us, list[Event]()
+    while first is not None and course_from(timer, first, shift_us).look_us(first) <= now_us:
+        plan = _plan(machine, timer, first, now_us)
+        events += _carry_out(machine, timer, plan)
+        first = plan.next_us if not plan.runs else _next_after(timer, plan.runs[-1])
+    return [each for each in events if not isinstance(each, RunStarted)], first
 
 
 def _run(
@@ -58,20 +71,14 @@ def _run(
 # -- more than one moment, or one that is late, or rules for it -----------------------------------
 
 
-def _catch_up(machine: Machine, timer: Timer, first: int, now_us: int) -> list[Event]:
-    """Whatever has come, by the timer's policy."""
-    plan = _plan(machine, timer, first, now_us)
-    if not plan.runs:
-        return [*_explain(machine, timer, plan, 0, len(plan.left), plan.next_us)]
-    return _carry_out(machine, timer, plan)
-
-
 def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
     """The runs of a plan, and what is left out between them, in order of time.
 
     They queue one by one, but under `allow`. The end of a single run decides what comes after it,
     under `delay`; of several each says which is next.
     """
+    if not plan.runs:
+        return [*_explain(machine, timer, plan, 0, len(plan.left), plan.next_us)]
     overlap, events = timer.definition.terms.overlap, list[Event]()
     decides = timer.definition.is_single or (overlap is _DELAY and len(plan.runs) == 1)
     at = 0
@@ -82,9 +89,7 @@ def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
         ranges = _explain(machine, timer, plan, at, until)
         at = until
         events += ranges
-        next_us = (
-            None if decides or timer.definition.is_single else moments_of(timer).next_after(run)
-        )
+        next_us = None if decides else _next_after(timer, run)
         missed = _stands_for(timer, ranges)
         mine = _run(machine, timer, run, next_us, len(events), missed)
         is_behind = any(isinstance(each, RunDue) for each in events)
@@ -95,6 +100,11 @@ def _carry_out(machine: Machine, timer: Timer, plan: Plan) -> list[Event]:
             for each in mine
         ]
     return events
+
+
+def _next_after(timer: Timer, moment: int) -> int | None:
+    """The moment that follows one that runs, if its end does not decide that."""
+    return None if timer.definition.is_single else moments_of(timer).next_after(moment)
 
 
 def _with_delay(machine: Machine, timer: Timer, due: RunDue, moment: int) -> RunDue:

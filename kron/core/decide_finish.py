@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from .cadence import window_end_us
+from .cadence import window_end_us, window_us
 from .commands import (
     AbandonRuns,
     Began,
@@ -203,21 +203,21 @@ def _failed(
 def _retry_us(machine: Machine, run: Run, *, is_crashed: bool) -> int | None:
     """When the next attempt is due; None: the run has had all it gets.
 
-    Those are `max_attempts`, but with `retry_until` at least that many and more as long as the
-    window of its moment goes on. Of a crashed attempt nobody knows what it did, so it counts from
-    when it began.
+    Those are `max_attempts`; where it is retried on, at least that many, and more as long as the
+    next one begins in the window of its moment. What a crashed attempt has done nobody knows, so it
+    is made up for if it began in the window itself; at once, unless that crashes all the time.
     """
     timer, now_us = run.timer, machine.now.wall_us
     definition = timer.definition
     if timer.is_removed:
         return None
-    at_us = now_us if is_crashed else now_us + retry_delay_us(definition, timer.name, run)
+    at_us = now_us + retry_delay_us(definition, timer.name, run)
     if run.attempt < definition.terms.max_attempts:
-        return at_us
-    if not definition.terms.retry_until or run.cause != _SCHEDULE:
+        return now_us if is_crashed else at_us
+    if not definition.is_retried_on or run.cause != _SCHEDULE:
         return None
-    judged_us = (run.started_us or now_us) if is_crashed else at_us
-    is_in_time = judged_us < window_end_us(str(definition.value), run.scheduled_us)
+    begins_us = (run.started_us or now_us) if is_crashed else at_us
+    is_in_time = begins_us < window_end_us(str(definition.value), run.scheduled_us)
     return at_us if is_in_time else None
 
 
@@ -300,10 +300,13 @@ def _close(machine: Machine, run: Run) -> tuple[tuple[RunMissed, ...], int | Non
 
 def retry_delay_us(definition: Definition, timer: str, run: Run) -> int:
     """The wait before the next attempt: doubled each time, at most max(1 h, `retry_delay`), and
-    spread by up to 10 % either way, the same for the same (timer, run, attempt) anywhere."""
-    base_us = definition.terms.retry_delay_us
+    spread by up to 10 % either way, the same for the same (timer, run, attempt) anywhere. Where it
+    is retried on, a 24th of the window is the most: it is tried until close to the end."""
+    base_us, most_us = definition.terms.retry_delay_us, HOUR_US
+    if definition.is_retried_on:
+        most_us = min(HOUR_US, window_us(str(definition.value)) // 24)
     doubled_us = base_us << min(run.attempt - 1, 40)
-    wait_us = min(doubled_us, max(HOUR_US, base_us))
+    wait_us = min(doubled_us, max(most_us, base_us))
     digest = blake2b(f"{timer}/{run.id}/{run.attempt}".encode(), digest_size=4).digest()
     spread = int.from_bytes(digest, "big") / 0xFFFF_FFFF * 0.2 - 0.1
     return round(wait_us * (1 + spread))

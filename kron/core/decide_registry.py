@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .commands import CancelRun, Remove, Schedule, Trigger
 from .conflict import in_the_way, stop_for_restart
+from .decide_due import decide_overdue
 from .events import (
     BackfillEnded,
     Event,
@@ -22,6 +23,8 @@ from .timing import (
     course_of,
     first_moment,
     first_without_outcome,
+    has_been_away,
+    is_invalid,
     moments_of,
     passed,
 )
@@ -64,26 +67,30 @@ def _create(machine: Machine, command: Schedule) -> list[Event]:
 
 
 def _update(machine: Machine, command: Schedule, timer: Timer) -> list[Event]:
-    """Only another selector or zone moves the next moment; one that is overdue is given up."""
+    """Only another selector or zone moves the next moment. What has come by then is decided by the
+    definition that was; the runs start by the new one."""
     name, definition, called_us = command.name, command.definition, command.called_us
     at_us, cmd_id = machine.now.wall_us, command.cmd_id
     if timer.definition.has_same_moments(definition):
         is_held = timer.next_us is None or _is_held_back(machine, timer)
         is_freed = is_held and definition.terms.overlap is not Overlap.DELAY
-        delayed = _overdue(machine, timer, Reason.DELAYED) if is_freed else []
+        first = first_without_outcome(machine.state, timer) if is_freed else None
+        delayed = _given_up(machine, timer, first, Reason.DELAYED)
         kept = _kept(machine, timer, definition)
         return [*delayed, TimerUpdated(name, definition, at_us, *kept, cmd_id)]
     if definition.kind is Kind.AT and definition.value == timer.definition.value:
         # It fires once ever: as it is pending still, or not again.
         return [TimerUpdated(name, definition, at_us, called_us, timer.next_us, cmd_id)]
-    overdue = _overdue(machine, timer, Reason.CHANGED)
+    decided, first = _decided(machine, timer)
+    ran = [each.scheduled_us for each in decided if isinstance(each, RunDue | RunSkippedOverlap)]
     ended = [BackfillEnded(name, at_us, "changed") for _ in timer.past.backfills]
     from_us = called_us
     if definition.kind in CALENDAR_KINDS:  # no moment that has been comes again
-        from_us = max(called_us, machine.state.high_us)
+        from_us = max(called_us, machine.state.high_us, *ran)
     next_us = first_moment(definition, from_us)
     return [
-        *overdue,
+        *decided,
+        *_given_up(machine, timer, first, Reason.CHANGED),
         *ended,
         TimerUpdated(name, definition, at_us, called_us, next_us, cmd_id),
         *_past(machine, command, next_us),
@@ -115,9 +122,28 @@ def _past(machine: Machine, command: Schedule, next_us: int | None) -> list[Even
     return [RunMissed(command.name, at_us, at_us, 1, reason, machine.now.wall_us)]
 
 
-def _overdue(machine: Machine, timer: Timer, reason: Reason) -> list[Event]:
-    """The moments that have passed without an outcome and now never run."""
-    first, now_us = first_without_outcome(machine.state, timer), machine.own_now(timer)
+def _decided(machine: Machine, timer: Timer) -> tuple[list[Event], int | None]:
+    """What is overdue when the timer gets other moments; the first one without an outcome.
+
+    Nothing is, if it could not run now: of a one-shot there is one moment, and that is another one;
+    in a pause, in a zone that is not known, and where nothing starts, nothing is done either. Nor
+    is what has passed behind a run that is open still, unless nobody was there to see it pass.
+    """
+    state, definition = machine.state, timer.definition
+    first = first_without_outcome(state, timer)
+    is_stuck = timer.paused is not None or definition.is_one_shot or is_invalid(state, definition)
+    if first is None or is_stuck or not machine.is_active:
+        return [], first
+    is_delayed = definition.terms.overlap is Overlap.DELAY and not definition.is_single
+    is_behind = is_delayed and bool(timer.lingers or state.regular(timer))
+    if is_behind and not has_been_away(machine, timer, first):
+        return [], first
+    return decide_overdue(machine, timer, first)
+
+
+def _given_up(machine: Machine, timer: Timer, first: int | None, reason: Reason) -> list[RunMissed]:
+    """The moments from `first` on that have passed without an outcome and now never run."""
+    now_us = machine.own_now(timer)
     if first is None or first > now_us:
         return []
     last = first if timer.definition.is_single else moments_of(timer).last_until(now_us)
@@ -143,7 +169,8 @@ def decide_remove(machine: Machine, command: Remove) -> Decision:
     if waiting:
         return [], True, (*(CancelRun(run, Stop.REMOVED) for run in waiting), command)
     removed = TimerRemoved(timer.name, machine.now.wall_us, command.cmd_id)
-    return [*_overdue(machine, timer, Reason.CHANGED), removed], True, ()
+    first = first_without_outcome(machine.state, timer)
+    return [*_given_up(machine, timer, first, Reason.CHANGED), removed], True, ()
 
 
 def decide_let_go(machine: Machine, timer: Timer) -> list[Event]:

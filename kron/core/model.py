@@ -219,6 +219,11 @@ class Definition:
         return self.kind in ONE_SHOT_KINDS or self.is_fixed_delay
 
     @property
+    def is_retried_on(self) -> bool:
+        """True if no run of its moments is given up before the window of the moment ends."""
+        return self.kind is Kind.CADENCE and self.terms.retry_until == "window"
+
+    @property
     def needs_zone(self) -> bool:
         """True if the moments cannot be told without the rules of the time zone."""
         return self.kind in ZONED_KINDS or bool(self.terms.exclude)

@@ -36,14 +36,23 @@ def late_run(timer: Timer, moment_us: int, at_us: int) -> None:
         timer.ran_us = at_us
 
 
-def take_back(timer: Timer, run: Run, moment_us: int) -> None:
-    """A run has ended that never began: its moment has had none."""
+def take_back(timer: Timer, run: Run, moment_us: int, shift_us: int) -> None:
+    """A run has ended that never began: its moment has had none. It may be one of what the timer
+    was before; `shift_us` leads from elapsed time to the wall's, which that may have followed."""
     if timer.ran_us is not None and moment_us >= timer.ran_us:
         if run.cause == "schedule":  # else the moment had its own run besides
             end_stretch(timer, moment_us)
             timer.ran_us = moment_us + 1
     elif run.cause != "manual":
-        timer.past = timer.past._replace(ranges=without(timer.past.ranges, moment_us))
+        wall_us = moment_us + shift_us * timer.definition.is_elapsed
+        former = tuple(
+            each._replace(
+                ranges=without(each.ranges, wall_us - shift_us * each.definition.is_elapsed)
+            )
+            for each in timer.past.former
+        )
+        ranges = without(timer.past.ranges, moment_us)
+        timer.past = timer.past._replace(ranges=ranges, former=former)
 
 
 def gone_on(past: Past, moment_us: int, next_us: int | None) -> Past:

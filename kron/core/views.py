@@ -299,14 +299,14 @@ def _behind_pause(state: State, timer: Timer, values: dict[str, Any]) -> int | N
     definition: Definition = values["definition"]
     shift_us = state.shift_us * (definition.is_elapsed - pause.is_elapsed)
     end_us = pause.until_us - shift_us
-    if next_us > end_us:
+    course = known_course(definition, values["anchor_us"], timer.name, state.shift_us)
+    if course.due_us(next_us) > end_us:
         return cast(int, next_us)
     if definition.is_one_shot:
         return int(end_us)
     if definition.is_single:
         return int(end_us) + int(definition.value)
-    course = known_course(definition, values["anchor_us"], timer.name, state.shift_us)
-    return course.moments.next_after(end_us)
+    return course.moments.next_after(course.latest_come(next_us, end_us))
 
 
 def _invalid(state: State, definition: Definition) -> str | None:

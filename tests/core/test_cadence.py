@@ -8,7 +8,14 @@ from random import Random
 
 import pytest
 
-from kron.core.cadence import UNITS, cadence_cron, cadence_text, slot_of
+from kron.core.cadence import (
+    UNITS,
+    cadence_cron,
+    cadence_text,
+    slot_of,
+    window_end_us,
+    window_us,
+)
 from kron.core.definition import define
 from kron.core.errors import ScheduleError
 from kron.core.model import Kind
@@ -93,3 +100,48 @@ def test_a_definition_keeps_unit_and_slot() -> None:
     assert not definition.is_elapsed and not definition.needs_zone
     with pytest.raises(ScheduleError, match="follows from the timer's name"):
         define(every="day")
+
+
+def us(text: str) -> int:
+    return (datetime.fromisoformat(f"{text}+00:00") - EPOCH) // timedelta(microseconds=1)
+
+
+WINDOW_ENDS = [
+    ("minute", "2026-01-01T00:00:12", "2026-01-01T00:01:00"),
+    ("minute", "2026-12-31T23:59:59.999999", "2027-01-01T00:00:00"),
+    ("minute", "2026-01-01T00:01:00", "2026-01-01T00:02:00"),
+    ("hour", "2026-01-01T07:12:00", "2026-01-01T08:00:00"),
+    ("hour", "2026-02-28T23:59:59", "2026-03-01T00:00:00"),
+    ("day", "2026-01-01T00:00:00", "2026-01-02T00:00:00"),
+    ("day", "2024-02-28T15:12:00", "2024-02-29T00:00:00"),
+    ("day", "2026-03-29T01:30:00", "2026-03-30T00:00:00"),  # UTC knows no summer time
+    ("week", "2026-01-05T00:00:00", "2026-01-12T00:00:00"),  # a Monday
+    ("week", "2026-01-04T23:59:59.999999", "2026-01-05T00:00:00"),  # the Sunday before
+    ("week", "2025-12-31T15:12:00", "2026-01-05T00:00:00"),
+    ("month", "2026-01-01T00:00:00", "2026-02-01T00:00:00"),
+    ("month", "2026-01-31T23:59:59", "2026-02-01T00:00:00"),
+    ("month", "2026-02-28T23:59:59", "2026-03-01T00:00:00"),
+    ("month", "2024-02-01T00:00:00", "2024-03-01T00:00:00"),
+    ("month", "2024-02-29T12:00:00", "2024-03-01T00:00:00"),
+    ("month", "2026-04-30T15:12:00", "2026-05-01T00:00:00"),
+    ("month", "2026-12-28T15:12:00", "2027-01-01T00:00:00"),
+]
+
+
+@pytest.mark.parametrize(("unit", "at", "end"), WINDOW_ENDS)
+def test_a_window_ends_where_the_next_one_begins(unit: str, at: str, end: str) -> None:
+    assert window_end_us(CLEAN_FILES[unit][0], us(at)) == us(end)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_moment_of_years_has_its_own_window(unit: str) -> None:
+    """Windows follow one another, and in each there is the one moment of it."""
+    text = cadence_text(unit, "clean-files")
+    moments, end = cron_moments(cadence_cron(text)), us("2024-01-01T00:00:00")
+    for _ in range(800):
+        moment = moments.next_after(end - 1)
+        assert moment is not None
+        assert window_end_us(text, end) == window_end_us(text, moment)
+        assert end <= moment < window_end_us(text, moment) <= end + window_us(text)
+        end = window_end_us(text, moment)
+    assert window_end_us(text, end) > end == window_end_us(text, end - 1)

@@ -125,6 +125,8 @@ class World:
             "retry_delay": pick((0, 1, 20)),
             **self.limits(),
         }
+        if self.random.random() < 0.5:
+            options["retry_until"] = "window"  # of a cadence; to the others it means nothing
         name, cmd = self.name(), self.cmd()
         try:
             return self.player.schedule(name, None, cmd, **options)
@@ -287,6 +289,8 @@ class World:
         self.player.limit = self.random.choice((64, 4096))
         self.player.max_concurrency = self.random.choice((None, None, 3, 4))
         self.in_threads = []  # a later process has no such attempt
+        for _ in range(self.random.choice((0, 0, 1, 3))):
+            self.command()  # it comes back with another line in its program
         self.player.start(names)
 
     def shut_down(self) -> None:

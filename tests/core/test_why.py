@@ -257,12 +257,23 @@ PAST: dict[str, tuple[str, Any, str, str | None, list[str]]] = {
         ["it was more than a minute in the past when it was scheduled", "it fires once"],
     ),
     "missed: changed": (
-        "at 0 schedule tick every=10s overlap=skip\nat 1 crash\nat 2 start only -> ...\n"
+        "at 0 schedule tick every=10s overlap=skip\nat 1 pause tick\n"
         "at 25 schedule tick every=1h overlap=skip -> ...",
         None,
         "missed",
         "changed",
         ["2 moments from 2026-01-01 00:00:10Z to 00:00:20Z did not run: the timer got another"],
+    ),
+    "kept by a change": (
+        "at 0 schedule tick every=10s overlap=skip\nat 1 crash\nat 22 start only -> ...\n"
+        "at 25 schedule tick every=1h overlap=skip -> ...\nat 26 finish 1",
+        20,
+        "ran",
+        "down",
+        [
+            "tick ran at 2026-01-01 00:00:25Z for 00:00:20Z, 5 s late: the process was down",
+            "It stands for one moment before it",
+        ],
     ),
     "skipped": (
         "at 0 schedule tick every=10s overlap=skip\nat 10 -> ...\nat 20 -> ...",
