@@ -85,6 +85,7 @@ class Scheduler:
         self._max_concurrency = read_max_concurrency(max_concurrency)
         self._open_log = open_log or file_log
         self._has_door = open_log is None
+        self._on_host: Callable[[Host], None] | None = None
         self._control = Control()
         self._enrolment = Enrolment(self._control, self._clock, self._max_concurrency)
         forget_in_child(self._control)
@@ -353,6 +354,8 @@ class Scheduler:
         self._enrolment.hand_to(host)
         if self._has_door:
             host.door = partial(open_door, self, os.path.abspath(opening.place))
+        if self._on_host is not None:
+            self._on_host(host)
         return host
 
     def leave(self, timeout: float) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import islice, takewhile, zip_longest
 from typing import Any, NamedTuple
 
 from kron.core.dst_notes import changes
@@ -54,6 +54,23 @@ class Comparison(NamedTuple):
         return not self.problem and not self.differences
 
 
+class Proof(NamedTuple):
+    """The next moments of both, one by one: so many are `equal`; then there is `kron` here and
+    `croniter` there (None: no further one), or the two were equal to the end. `problem` as above;
+    `last` is the last moment that is equal."""
+
+    equal: int
+    last: datetime | None
+    kron: datetime | None
+    croniter: datetime | None
+    problem: str
+
+    @property
+    def agrees(self) -> bool:
+        """Every moment is equal."""
+        return self.kron == self.croniter and not self.problem
+
+
 class _Stopped(Exception):
     """croniter raised, or did not go forward."""
 
@@ -84,6 +101,25 @@ def compare(moments: CronMoments, expr: str, begin_us: int) -> Comparison:
     begin, end = (from_us(us, moments.tz).date() for us in (begin_us, end_us - 1))
     found = list(days.values())
     return Comparison(version("croniter"), begin, end, problem, count, is_whole, found)
+
+
+def compare_next(moments: CronMoments, expr: str, begin_us: int, count: int) -> Proof:
+    """Both for the next `count` moments from `begin_us` on, until the first difference."""
+    start = from_us(begin_us - 1, moments.tz)
+    mine = islice(_later(moments, begin_us), count)
+    theirs = islice(_endless(expr, start), count)
+    equal, last = 0, None
+    try:
+        for kron_us, croniter_us in zip_longest(mine, theirs):
+            here, there = (
+                None if us is None else from_us(us, moments.tz) for us in (kron_us, croniter_us)
+            )
+            if kron_us != croniter_us:
+                return Proof(equal, last, here, there, "")
+            equal, last = equal + 1, here
+    except _Stopped as exc:
+        return Proof(equal, last, None, None, str(exc))
+    return Proof(equal, last, None, None, "")
 
 
 @dataclass(slots=True)
@@ -119,12 +155,15 @@ def _spans(moments: CronMoments, begin_us: int) -> tuple[list[tuple[int, int]], 
 
 
 def _kron(moments: CronMoments, first_us: int, end_us: int) -> set[int]:
-    found = set()
+    return set(takewhile(lambda moment_us: moment_us < end_us, _later(moments, first_us)))
+
+
+def _later(moments: CronMoments, first_us: int) -> Iterator[int]:
+    """Kron's moments from `first_us` on."""
     moment_us = moments.next_after(first_us - 1)
-    while moment_us is not None and moment_us < end_us:
-        found.add(moment_us)
+    while moment_us is not None:
+        yield moment_us
         moment_us = moments.next_after(moment_us)
-    return found
 
 
 def _croniter(expr: str, moments: CronMoments, first_us: int, end_us: int) -> Iterator[int]:

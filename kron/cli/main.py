@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 from kron import __version__
 from kron.core.errors import KronError
 
-from . import doctor, job, log, runtime
+from . import crontab, doctor, job, log, runtime, scheduled
 from .metrics import metrics
 from .next import NextCommand, show_next
+from .plan import plan
 from .screen import Options, fail
+from .up import up
 
 EPILOG = "The global options may also stand behind the verb: kron job list --json"
 _FLAGS = {"--json", "--utc"}
@@ -47,11 +49,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(job.app, name="job")
+app.add_typer(crontab.app, name="crontab")
 app.add_typer(log.app, name="log")
 app.add_typer(runtime.app, name="runtime")
+app.add_typer(scheduled.app, name="scheduled")
 app.command("doctor")(doctor.doctor)
 app.command("metrics")(metrics)
 app.command("next", cls=NextCommand)(show_next)
+app.command("plan")(plan)
+app.command("up")(up)
 
 
 def globals_first(args: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import httpx2
@@ -23,8 +23,12 @@ from kron.storage.datadir import DataDir
 
 from .source import no_door
 
+if TYPE_CHECKING:
+    from kron.sources.reloaded import Reloaded
+
 ANSWER_SECONDS = 10.0
 COMPACT_SECONDS = 3600.0
+RELOAD_SECONDS = 300.0
 NAMES_AT_ONCE = 400
 """So many of the longest names fit into one request."""
 _ERRORS: dict[int, type[KronError]] = {400: ScheduleError, 404: UnknownTimer}
@@ -100,6 +104,11 @@ class Remote:
         """See Live."""
         answer = self._call("POST", "/v1/runtime/shutdown", {"timeout": timeout})
         return cast(dict[str, Any], answer)
+
+    def reload(self, files: list[str]) -> Reloaded:
+        """See Live."""
+        patient = Remote(self._place, RELOAD_SECONDS)
+        return cast("Reloaded", patient._call("POST", "/v1/runtime/reload", {"files": files}))
 
     def compact(self) -> CompactReport:
         """See Live."""

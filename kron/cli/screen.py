@@ -53,7 +53,7 @@ def show(thing: RenderableType) -> None:
 
 def note(text: str) -> None:
     """A line for people, beside the output proper."""
-    print(clean(text), file=sys.stderr)
+    print(f"{clean(text)}\n", end="", file=sys.stderr)  # one write, beside other threads' logs
 
 
 def fail(text: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kron.core.why import Why
     from kron.runtime.compaction import CompactReport
     from kron.server.facts import RuntimeFacts
+    from kron.sources.reloaded import Reloaded
 
 DOOR_SECONDS = 2.0
 """How long a runtime that has the lock may take to open its door."""
@@ -65,6 +66,9 @@ class Live(Source, Protocol):
 
     def shutdown(self, timeout: float) -> dict[str, Any]:
         """Ask it to stop; returns at once."""
+
+    def reload(self, files: list[str]) -> Reloaded:
+        """Have it take what its files declare now; if any are named, they must be those."""
 
     def compact(self) -> CompactReport:
         """Have the log compacted; returns when the snapshot is durable. Raises KronError."""

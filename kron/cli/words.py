@@ -97,7 +97,8 @@ def took(duration_ms: float | None) -> str:
 
 
 def schedule(timer: TimerStatus, zone: tzinfo | None, *, is_short: bool = False) -> str:
-    """The schedule in words: `every 30m`, `daily 08:00 Europe/Berlin`, `once 2027-01-01 09:00`.
+    """The schedule in words: `every 30m`, `daily 08:00 Europe/Berlin`, `daily at 15:12 UTC` (the
+    slot of a cadence), `once 2027-01-01 09:00`.
 
     A cron expression that has no plain words stays as it is. `is_short` leaves the time of a
     one-shot out.
@@ -109,7 +110,7 @@ def schedule(timer: TimerStatus, zone: tzinfo | None, *, is_short: bool = False)
     if kind == "after":
         return f"once after {value}"
     if kind == "every":
-        return f"every {value}"
+        return f"every {value}" if value[0].isdigit() else plain(timer)
     where = timer["timezone"]
     return cron_words(value) + ("" if where == "UTC" else f" {where}")
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -65,8 +66,14 @@ def command(
     Raises ScheduleError (a ValueError) or TypeError, naming the argument.
     """
     words = _texts(argv)
-    if isinstance(words, str) and not shell:
-        _warn_of_shell(words)
+    if not isinstance(shell, bool):
+        raise TypeError(f"shell must be True or False, not {brief(shell)}.")
+    if isinstance(words, str) and not shell and (sign := shell_sign(words)):
+        warnings.warn(
+            f"argv has {sign!r}, which is a mere word without a shell; say shell=True, or pass a"
+            " list.",
+            stacklevel=2,
+        )
     provider, name = _provider(env)
     declared = env if provider is None and env is not None else {}
     spec = CommandSpec(
@@ -81,20 +88,15 @@ def command(
     return Command(check_size(spec), provider)
 
 
-def _warn_of_shell(text: str) -> None:
-    """A line out of a crontab, say, that needs a shell: without one its signs are mere words."""
+def shell_sign(text: str) -> str:
+    """The first word that a shell would act on and that without one is a mere word (of a line out
+    of a crontab, say); "" if there is none."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:
-        signs = [word for word in lexer if word and not word.strip("();<>|&")]
+        return next((word for word in lexer if word and not word.strip("();<>|&")), "")
     except ValueError:  # unbalanced quotes: that is told as an error
-        return
-    if signs:
-        warnings.warn(
-            f"argv has {signs[0]!r}, which is a mere word without a shell; say shell=True, or pass"
-            " a list.",
-            stacklevel=3,
-        )
+        return ""
 
 
 def resolve(text: str) -> Callable[..., Any]:
@@ -111,10 +113,12 @@ def resolve(text: str) -> Callable[..., Any]:
         raise ScheduleError(
             f"{brief(text)}: {module_name} cannot be imported: {describe(exc)}"
         ) from exc
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise ScheduleError(f"{brief(text)}: {module_name} has no {path}.")
-        found = getattr(found, part)
+    try:
+        found = attrgetter(path)(found)
+    except AttributeError as exc:
+        raise ScheduleError(f"{brief(text)}: {module_name} has no {path}.") from exc
+    except (Exception, SystemExit) as exc:  # of a `__getattr__`: a module may import on demand
+        raise ScheduleError(f"{brief(text)}: {describe(exc)}") from exc
     if not callable(found):
         raise ScheduleError(f"{brief(text)} is {brief(found)}, which cannot be called.")
     return found  # type: ignore[no-any-return]  # callable, by the question above

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from kron.core import commands as c
+from kron.core.errors import ScheduleError, UnknownTimer
 from kron.core.terms import ScheduleOptions
 from kron.core.views import TimerStatus
 
 from .clock import Clock
 from .control import Control
 from .host import Host
+from .reading import Reading
 from .registry import (
     PROGRAM,
     Origin,
@@ -74,7 +78,8 @@ class Enrolment:
         start. Raises what the first refused one raises; those before it stay.
         """
         durable: list[Future[Any] | None] = []
-        self._refuse_taken(declarations)
+        for error in self.taken(declarations).values():
+            raise error
         for each in declarations:
             registration, is_running = self.register(
                 each.name, each.fn, each.options, sync_verb="schedule", origin=each.origin
@@ -86,25 +91,30 @@ class Enrolment:
         wait([future for future in durable if future is not None])
         return ["" if future is None else str(future.result()) for future in durable]
 
-    def declared(self) -> list[str]:
-        """The timers of the running scheduler that files declare, or did before."""
-        return self._control.ask(lambda reading: reading.declared(), "declared")
-
-    def _refuse_taken(self, declarations: Sequence[Declaration]) -> None:
-        """ScheduleError if this program schedules a timer of such a name itself."""
+    def taken(self, declarations: Sequence[Declaration]) -> dict[str, ScheduleError]:
+        """By name, what is wrong with those whose timers this program schedules itself."""
         places = {each.name: each.origin.place for each in declarations}
         if self._control.host is None:
             with self._control.lock:
                 own = self._registry.own(places)
         else:
             own = self._control.ask(lambda reading: reading.own(places), "schedule")
-        for name, fn in own.items():
-            raise declared_twice(name, places[name], fn)
+        return {name: declared_twice(name, places[name], fn) for name, fn in own.items()}
 
-    def disclaim(self, name: str) -> None:
-        """No file declares it any more; a program may schedule it."""
+    def undeclare(self, besides: Iterable[str]) -> list[str]:
+        """Remove the timers of the running scheduler that files declared, and declare no more (as
+        `remove`, durable at once); but `besides`. Returns which those were."""
+        kept = set(besides)
+        gone = [name for name in self._control.ask(Reading.declared, "remove") if name not in kept]
         with self._control.lock:
-            self._registry.disclaim(name)
+            for name in gone:
+                self._registry.disclaim(name)
+        removed = [self._control.submit(c.Remove(name), "remove") for name in gone]
+        wait(removed)
+        for future in removed:
+            with suppress(UnknownTimer):  # somebody else was quicker
+                future.result()
+        return gone
 
     def remove(self, name: str) -> None:
         """Forget one that waits for a start. Raises UnknownTimer."""

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -23,6 +23,7 @@ from anyio import create_task_group
 from kron.core import commands as c
 from kron.core.agenda import KEEP_FINISHED_US
 from kron.core.errors import KronStopped
+from kron.core.events import Event
 from kron.storage.blocking import in_thread
 from kron.storage.log import Log
 
@@ -48,6 +49,8 @@ _TORN = (
 )
 
 Door = Callable[["Host"], Awaitable[None]]
+Reload = Callable[[Sequence[str]], Mapping[str, Any]]
+"""Take what the files declare now; of these files, if any are named. Blocks. Raises KronError."""
 
 
 class Keeping(NamedTuple):
@@ -66,7 +69,8 @@ class Host:
     """Carries one opened scheduler from `open` to `close`.
 
     `started` has the engine once the registrations are durable, or the error that prevented it;
-    `over` is done when everything is released.
+    `over` is done when everything is released. `on_events` is told of each durable step, on the
+    loop; `reload` is there if files say what is scheduled.
     """
 
     def __init__(
@@ -94,6 +98,8 @@ class Host:
         self._keeping = keeping
         self._registrations = registrations
         self.door: Door | None = None
+        self.on_events: Callable[[Sequence[Event]], None] | None = None
+        self.reload: Reload | None = None
         self._requests: list[StopRequest] = []
         self._was_signalled = self._is_apart = False
         self._no_collections = ExitStack()
@@ -115,9 +121,9 @@ class Host:
             request.answer(error="its event loop was closed")
         return request.report
 
-    def hear_signal(self) -> None:
+    def hear_signal(self, drain_s: float = DRAIN_SECONDS) -> None:
         """SIGINT or SIGTERM: the first one drains, a further one ends that at once."""
-        self.request_stop(StopRequest(0.0 if self._was_signalled else DRAIN_SECONDS))
+        self.request_stop(StopRequest(0.0 if self._was_signalled else drain_s))
         self._was_signalled = True
 
     def is_stranded(self) -> bool:
@@ -160,6 +166,8 @@ class Host:
             self.log.leave_word("")  # what the last one left, if it failed
             await in_thread(self._prepare_outputs)
             self.engine = Engine(machine, self.log, self._clock, self.outputs)
+            if self.on_events is not None:
+                self.engine.observers.append(self.on_events)
             self.compaction = Compaction(self.engine, self._keeping.history)
             limit = self.max_concurrency
             start = c.Start(self.boot, os.getpid(), self.version, torn, limit)

@@ -35,8 +35,8 @@ class Outputs(Marks, Protocol):
         """Before anything else, once: make a place for them, and let go what is too old at the
         wall time `now_s`. Raises StorageError."""
 
-    def begin(self, run_id: str, attempt: int, now_s: float) -> Output:
-        """What this attempt prints goes there, at the wall time `now_s`."""
+    def begin(self, timer: str, run_id: str, attempt: int, now_s: float) -> Output:
+        """What this attempt prints goes there, from the wall time `now_s` on."""
 
     def read(self, run_id: str, offset: int = 0) -> tuple[str, int]:
         """What a run printed from `offset` on, and the offset to read on from."""

@@ -204,7 +204,7 @@ class Processes:
             launch = launch_of(job, self._providers)
         except (KronError, OSError) as exc:
             return _failed(exc, began_ns) if self._may_spawn(attempt) else None
-        output = self._outputs.begin(job.run_id, job.attempt, time.time())
+        output = self._outputs.begin(job.timer, job.run_id, job.attempt, time.time())
         try:
             end = self._run_process(attempt, launch, output)
         except (KronError, OSError) as exc:

@@ -131,6 +131,17 @@ class Reading:
             if timer.target is not None and not timer.definition.is_one_shot
         ]
 
+    def is_open(self, until_us: int) -> bool:
+        """Whether anything that was to run by that time of the wall clock does, or will at once:
+        not a retry of later, and no orphan."""
+        machine, state = self._machine, self._machine.state
+        for run in state.runs.values():
+            is_later = run.retry_us is not None and run.retry_us + state.shift_us > until_us
+            if run.scheduled_us <= until_us and run.timer.bound_us is not None and not is_later:
+                return True
+        earliest_us = machine.agenda.deadlines.next()
+        return earliest_us is not None and earliest_us + state.shift_us <= until_us
+
     def overdue(self) -> builtins.list[Overdue]:
         """Timers that should have run a while ago: there are none. Those beyond their grace come
         first (it is taken to be no less than that while), then the latest."""

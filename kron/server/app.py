@@ -99,6 +99,7 @@ def make_app(scheduler: Reads, host: Host, directory: str, token: str) -> ASGIAp
         Route("/v1/runtime", api.runtime),
         Route("/v1/runtime/shutdown", api.shutdown, methods=["POST"]),
         Route("/v1/runtime/compact", api.compact, methods=["POST"]),
+        Route("/v1/runtime/reload", api.reload, methods=["POST"]),
         Route("/v1/doctor", api.doctor),
         Route("/metrics", api.metrics),
     ]
@@ -276,6 +277,17 @@ class Api:
         await options_of(request, "cmd_id")
         assert self._host.compaction is not None
         return _json(await self._host.compaction.compact())
+
+    async def reload(self, request: Request) -> Response:
+        """POST /v1/runtime/reload {files}: have what the files declare taken anew; see Reloaded.
+        `files`, if there are any, must be those that are carried out; none is opened for it."""
+        files = (await options_of(request, "cmd_id", "files")).get("files", [])
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise HTTPException(400, "files must be a list of paths")
+        reload = self._host.reload
+        if reload is None:
+            raise HTTPException(409, "this program does not take its timers from files (kron up)")
+        return _json(await in_thread(lambda: reload(files)))
 
     def _pause(self, options: dict[str, Any]) -> PauseAsked:
         renamed = {"for_" if name == "for" else name: value for name, value in options.items()}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from kron.runtime.enrolment import Declaration
+
+_WHAT_CHARACTERS = 128
+_LIKENESS = 0.7
 
 
 class Place(NamedTuple):
@@ -27,8 +31,10 @@ class Mistake(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        about = f"{self.what}: " if self.what else ""
-        return f"{self.place}: {about}{self.text}"
+        what = self.what
+        if len(what) > _WHAT_CHARACTERS:
+            what = what[: _WHAT_CHARACTERS - 3] + "..."
+        return f"{self.place}: {what}: {self.text}" if what else f"{self.place}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +59,37 @@ class Timer:
 @dataclass(slots=True)
 class Declared:
     """All of some files. Nothing of it is to be used while there are `mistakes`; `notes` say what
-    is understood and not carried out. `settings` are keywords of `start()`."""
+    is understood and not carried out. `settings` are keywords of `start()`, and `set_at` says where
+    each of them stands."""
 
     files: list[str] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    set_at: dict[str, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[Mistake] = field(default_factory=list)
 
+    def setting(self, name: str, value: Any, place: Place) -> None:
+        """Add a setting; another value of it than elsewhere is a mistake, naming both places."""
+        before = self.settings.setdefault(name, value)
+        at = self.set_at.setdefault(name, place)
+        if before != value:
+            said = f"{name} is {value!r} here and {before!r} in {at}. Say it once."
+            self.mistakes.append(Mistake(place, "", said))
+
     def take(self, other: Declared) -> None:
-        """What another file declares, too; a name or a setting that both have is a mistake."""
+        """What another file declares, too; a name that both have is a mistake, and so is a setting
+        of two values."""
+        self.files += other.files
         self.mistakes += other.mistakes
         self.notes += other.notes
-        self.files += other.files
-        self.mistakes += _twice([*self.timers, *other.timers], since=len(self.timers))
+        taken = {timer.name: timer for timer in reversed(self.timers)}
+        for timer in other.timers:
+            if timer.name in taken:
+                self.mistakes.append(_twice(timer, taken[timer.name]))
         self.timers += other.timers
         for name, value in other.settings.items():
-            if self.settings.setdefault(name, value) != value:
-                place = Place(other.files[0])
-                said = f"says {value!r}, and another file {self.settings[name]!r}"
-                self.mistakes.append(Mistake(place, name, said))
+            self.setting(name, value, other.set_at.get(name, Place(other.files[0])))
 
     def by_name(self) -> Mapping[str, Timer]:
         """The timers by their names for Kron."""
@@ -85,14 +102,21 @@ class Declared:
 
 def check_twice(declared: Declared) -> None:
     """Two declarations of one name within a file are a mistake as well."""
-    declared.mistakes += _twice(declared.timers)
-
-
-def _twice(timers: Iterable[Timer], since: int = 0) -> Iterator[Mistake]:
-    """For each name, from the `since`th timer on, that an earlier one has."""
     first: dict[str, Timer] = {}
-    for number, timer in enumerate(timers):
+    for timer in declared.timers:
         before = first.setdefault(timer.name, timer)
-        if before is not timer and number >= since:
-            said = f"the name {timer.name!r} is declared in {before.place} already"
-            yield Mistake(timer.place, timer.id, f"{said}. One name has one source.")
+        if before is not timer:
+            declared.mistakes.append(_twice(timer, before))
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """A question to follow an error about a word, if it is much like a known one; else ""."""
+    near = get_close_matches(word, list(known), 1, _LIKENESS)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _twice(timer: Timer, before: Timer) -> Mistake:
+    said = (
+        f"the name {timer.name!r} is declared in {before.place} already. One name has one source."
+    )
+    return Mistake(timer.place, timer.id, said)

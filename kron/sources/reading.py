@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,8 @@ from kron.core.errors import KronError, ScheduleError
 from kron.runtime.registry import Registry, refuse_heavy
 
 from . import scheduled, timers
-from .declared import Declared, Mistake, Place, check_twice
+from .declared import Declared, Mistake, Place, Timer, check_twice
+from .scheduled import Job
 from .toml import Document, NoToml, read_toml
 
 PYPROJECT, KRON = "pyproject.toml", "kron.toml"
@@ -24,28 +26,30 @@ class NothingDeclared(KronError):
 
 def find_files(start: str = ".") -> list[str]:
     """The pyproject.toml with [tool.scheduled] or [tool.kron], and the kron.toml, of the nearest
-    folder from `start` upwards that has either. Raises NothingDeclared."""
-    here = Path(start).absolute()
-    nearest = None
+    folder from `start` upwards that has either; if none has, the nearest pyproject.toml. Raises
+    NothingDeclared."""
+    try:
+        here = Path(start).absolute()
+    except FileNotFoundError as exc:
+        raise NothingDeclared("the current directory is not there any more.") from exc
+    nearest: list[Path] = []
     for folder in (here, *here.parents):
-        project = folder / PYPROJECT
-        found = [file for file in (project, folder / KRON) if file.is_file()]
-        nearest = nearest or next(iter(found), None)
+        project, own = folder / PYPROJECT, folder / KRON
+        found = [file for file in (project, own) if os.path.isfile(file)]
         if project in found and not _is_ours(project):
+            nearest = nearest or [project]
             found.remove(project)
         if found:
             return [_shown(file) for file in found]
-    if nearest is not None:
-        return [_shown(nearest)]
-    raise NothingDeclared(
-        f"no {PYPROJECT} and no {KRON} in {here} or above it. Name a file: kron up FILE"
-    )
+    if nearest:
+        return [_shown(file) for file in nearest]
+    raise NothingDeclared(f"no {PYPROJECT} and no {KRON} in {here} or above it. Name a file.")
 
 
 def read_files(files: Sequence[str]) -> Declared:
-    """What they declare together, their entrypoints imported: the folder of each file, then its
-    `src`, come first on sys.path. Raises nothing for what is in them; see `mistakes`."""
-    lead_path(files)
+    """What they declare together, their entrypoints imported: the folder of each TOML file, then
+    its `src`, come first on sys.path. Raises nothing for what is in them; see `mistakes`."""
+    lead_path(file for file in files if _is_toml(file))
     declared = Declared()
     for file in files:
         declared.take(_read_file(file))
@@ -53,63 +57,91 @@ def read_files(files: Sequence[str]) -> Declared:
     return declared
 
 
+def read_jobs(files: Iterable[str]) -> tuple[list[Job], list[Mistake]]:
+    """The jobs of `[tool.scheduled]` in these TOML files, and what is wrong with it, also an id
+    that is there twice. Imports nothing."""
+    jobs: dict[str, Job] = {}
+    mistakes: list[Mistake] = []
+    for file in files:
+        try:
+            document = read_toml(_bytes_of(file))
+        except NoToml as exc:
+            mistakes.append(Mistake(Place(file, exc.line), "", str(exc)))
+            continue
+        tables = _tool(document).get("scheduled", {})
+        place_of = _places(file, document, *scheduled.TABLE)
+        found, wrong = scheduled.read_jobs(tables, place_of)
+        mistakes += sorted(wrong, key=_line)
+        for job in found:
+            before = jobs.setdefault(job.id, job)
+            if before is not job:
+                said = f"is declared in {before.place} already. One id has one source."
+                mistakes.append(Mistake(job.place, job.id, said))
+    return list(jobs.values()), mistakes
+
+
 def lead_path(files: Iterable[str]) -> None:
-    """Let imports look into the folders of these files, and their `src`, before all others."""
+    """Let imports look into the folders of these files, and their `src`, before all others, and
+    find modules that have just been written."""
     folders = [Path(file).absolute().parent for file in files]
     wanted = [str(place) for folder in folders for place in (folder, folder / "src")]
     first = list(dict.fromkeys(place for place in wanted if os.path.isdir(place)))
     sys.path[:] = [*first, *(entry for entry in sys.path if entry not in first)]
+    importlib.invalidate_caches()
 
 
 def _read_file(file: str) -> Declared:
     declared = Declared([file])
     try:
-        data = Path(file).read_bytes()
-    except OSError as exc:
-        declared.mistakes.append(Mistake(Place(file), "", f"cannot be read: {exc.strerror}"))
-        return declared
-    if not file.endswith(".toml"):
-        from .crontab import read_crontab
+        content = _bytes_of(file)
+        if _is_toml(file):
+            _read_tables(file, read_toml(content), declared)
+        else:
+            from .crontab.reader import read_crontab
 
-        read_crontab(data, file, declared)
-    else:
-        _read_tables(data, file, declared)
+            read_crontab(content, file, declared)
+    except NoToml as exc:
+        declared.mistakes.append(Mistake(Place(file, exc.line), "", str(exc)))
+    declared.timers.sort(key=_line)
     check_twice(declared)
+    declared.mistakes.sort(key=_line)
     return declared
 
 
-def _read_tables(data: bytes, file: str, declared: Declared) -> None:
-    try:
-        document = read_toml(data)
-    except NoToml as exc:
-        declared.mistakes.append(Mistake(Place(file, exc.line), "", str(exc)))
-        return
-    tool = document.values.get("tool", {})
-    places = _Places(file, document)
-    if isinstance(tool, dict) and "scheduled" in tool:
-        scheduled.read_scheduled(tool["scheduled"], declared, places.below(*scheduled.TABLE))
-    if isinstance(tool, dict) and "kron" in tool:
-        timers.read_timers(tool["kron"], declared, places.below(*timers.TABLE))
+def _read_tables(file: str, document: Document, declared: Declared) -> None:
+    tool, folder = _tool(document), str(Path(file).absolute().parent)
+    if "scheduled" in tool:
+        place_of = _places(file, document, *scheduled.TABLE)
+        scheduled.read_scheduled(tool["scheduled"], declared, place_of)
+    if "kron" in tool:
+        place_of = _places(file, document, *timers.TABLE)
+        timers.read_timers(tool["kron"], declared, place_of, folder)
     if Path(file).name != PYPROJECT:
         own = {key: value for key, value in document.values.items() if key != "tool"}
-        timers.read_timers(own, declared, places.below())
+        timers.read_timers(own, declared, _places(file, document), folder)
 
 
-class _Places:
-    """Where the keys of a document stand."""
+def _bytes_of(file: str) -> bytes:
+    """Raises NoToml."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as exc:
+        raise NoToml(0, f"cannot be read: {exc.strerror}.") from exc
 
-    def __init__(self, file: str, document: Document) -> None:
-        self._file = file
-        self._document = document
 
-    def below(self, *table: str) -> Callable[..., Place]:
-        """The places of keys below that table; an empty key is the table that has it."""
+def _tool(document: Document) -> dict[str, Any]:
+    """The table [tool]; an empty one, if there is none."""
+    tool = document.values.get("tool")
+    return tool if isinstance(tool, dict) else {}
 
-        def place_of(*keys: str) -> Place:
-            path = (*table, *(key for key in keys if key))
-            return Place(self._file, self._document.line_of(*path))
 
-        return place_of
+def _places(file: str, document: Document, *table: str) -> Callable[..., Place]:
+    """Where keys below that table stand."""
+
+    def place_of(*keys: str) -> Place:
+        return Place(file, document.line_of(*table, *keys))
+
+    return place_of
 
 
 def _check_weights(declared: Declared) -> None:
@@ -128,10 +160,18 @@ def _check_weights(declared: Declared) -> None:
 def _is_ours(project: Path) -> bool:
     """Whether it declares timers; one that cannot be read is looked at later, and told of."""
     try:
-        tool = read_toml(project.read_bytes()).values.get("tool", {})
-    except (NoToml, OSError):
+        tool = _tool(read_toml(_bytes_of(str(project))))
+    except NoToml:
         return True
-    return isinstance(tool, dict) and bool(tool.keys() & {"scheduled", "kron"})
+    return bool(tool.keys() & {"scheduled", "kron"})
+
+
+def _is_toml(file: str) -> bool:
+    return file.endswith(".toml")
+
+
+def _line(what: Timer | Mistake) -> int:
+    return what.place.line
 
 
 def _shown(file: Path) -> str:

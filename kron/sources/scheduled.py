@@ -8,19 +8,20 @@ cadence, at a slot that follows from its id.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from kron.core.cadence import UNITS
-from kron.core.errors import KronError, ScheduleError, brief
+from kron.core.definition import define
+from kron.core.errors import ScheduleError, brief
+from kron.core.model import Definition
 from kron.core.terms import ScheduleOptions
-from kron.runtime.callables import without_arguments
-from kron.runtime.command import resolve
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
-from .declared import Declared, Mistake, Place, Timer
+from .declared import Declared, Mistake, Place, Timer, meant
+from .entrypoint import plain_callable
 
 SOURCE = "scheduled"
 TABLE = ("tool", "scheduled")
@@ -31,12 +32,40 @@ _PREFIX = "scheduled:"
 _ID_CHARACTERS = 128
 _NAME_CHARACTERS = 128 - len(_PREFIX)
 _DIGEST = 12
-_OTHER = re.compile(r"[^A-Za-z0-9_.:@-]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc."""
+_OTHER = re.compile(r"[^A-Za-z0-9_.:@-]|_(?=x[0-9A-F]{2})")
+_PROBLEM_TABLE = (
+    'a job is a table: [tool.scheduled.<id>] with every = "day" and entrypoint = "module:function".'
+)
+
+
+class Job(NamedTuple):
+    """One table, valid as far as it can be seen without an import."""
+
+    id: str
+    every: str
+    entrypoint: str
+    place: Place
+    entrypoint_place: Place
+
+    def definition(self) -> Definition:
+        """What it is for a scheduler."""
+        return define(**self.options(), name=self.id, source=SOURCE, retry_until="window")[0]
+
+    def options(self) -> ScheduleOptions:
+        """The arguments of `schedule()`."""
+        return {
+            "every": self.every,
+            "overlap": "skip",
+            "retry_delay": RETRY_DELAY[self.every],
+        }
 
 
 def name_of(id_: str) -> str:
-    """The timer of a job: what a name cannot have stands as _xHH for each byte of its UTF-8; what
-    is too long ends in 12 hex digits of the id's SHA-256."""
+    """The timer of a job: what a name cannot have stands as _xHH for each byte of its UTF-8, and so
+    does an underscore that would read as one; so two ids have two names. What is too long ends in
+    12 hex digits of the id's SHA-256."""
     plain = _OTHER.sub(lambda found: "".join(f"_x{byte:02X}" for byte in found[0].encode()), id_)
     if len(plain) > _NAME_CHARACTERS:
         digest = sha256(id_.encode()).hexdigest()[:_DIGEST]
@@ -47,70 +76,81 @@ def name_of(id_: str) -> str:
 def read_scheduled(tables: object, declared: Declared, place_of: Callable[..., Place]) -> None:
     """Add the jobs of `[tool.scheduled]`, and what is wrong with them. `place_of(*keys)` tells
     where below that table something stands. Imports the entrypoints."""
-    if not isinstance(tables, Mapping):
-        text = "[tool.scheduled] must be a table of jobs"
-        declared.mistakes.append(Mistake(place_of(), "", text))
-        return
-    for id_, job in tables.items():
-        mistakes = [Mistake(place_of(id_, key), id_, text) for key, text in _mistakes(id_, job)]
-        declared.mistakes += mistakes
-        if mistakes:
-            continue
+    jobs, mistakes = read_jobs(tables, place_of)
+    loaded, not_loaded = load_jobs(jobs)
+    declared.mistakes += [*mistakes, *not_loaded]
+    for job, fn in loaded:
+        origin = Origin(SOURCE, str(job.place), slot_id=job.id, retry_until="window")
+        declaration = Declaration(name_of(job.id), fn, job.options(), origin)
+        declared.timers.append(Timer(job.id, job.place, declaration))
+
+
+def load_jobs(jobs: Iterable[Job]) -> tuple[list[tuple[Job, Callable[[], Any]]], list[Mistake]]:
+    """Each with what its run calls (see `plain_callable`), imported; and those that have none."""
+    loaded = []
+    mistakes = []
+    for job in jobs:
         try:
-            fn = entrypoint(job["entrypoint"])
-        except KronError as exc:
-            place = place_of(id_, "entrypoint")
-            declared.mistakes.append(Mistake(place, id_, f"entrypoint {exc}"))
-            continue
-        declared.timers.append(_timer(id_, job["every"], fn, place_of(id_)))
+            loaded.append((job, plain_callable(job.entrypoint)))
+        except ScheduleError as exc:
+            mistakes.append(Mistake(job.entrypoint_place, job.id, f"entrypoint {exc}"))
+    return loaded, mistakes
 
 
-def entrypoint(text: str) -> Callable[[], Any]:
-    """What the function is called by: without arguments, whatever its parameters are; awaited, if
-    it is a coroutine function. Raises ScheduleError, naming the entrypoint."""
-    fn = resolve(text)
-    try:
-        return without_arguments(fn)
-    except TypeError as exc:
-        raise ScheduleError(f"{brief(text)}: {exc}") from exc
+def read_jobs(tables: object, place_of: Callable[..., Place]) -> tuple[list[Job], list[Mistake]]:
+    """The jobs that can be used, and what is wrong with the others. Imports nothing."""
+    if not isinstance(tables, Mapping):
+        return [], [Mistake(place_of(), "", "[tool.scheduled] must be a table of jobs.")]
+    jobs: list[Job] = []
+    mistakes: list[Mistake] = []
+    for id_, job in tables.items():
+        wrong = [
+            Mistake(place_of(id_, *keys), id_ or '""', text) for keys, text in _mistakes(id_, job)
+        ]
+        mistakes += wrong
+        if not wrong:
+            places = (place_of(id_), place_of(id_, "entrypoint"))
+            jobs.append(Job(id_, job["every"], job["entrypoint"], *places))
+    return jobs, mistakes
 
 
-def _timer(id_: str, every: str, fn: Any, place: Place) -> Timer:
-    options: ScheduleOptions = {
-        "every": every,
-        "overlap": "skip",
-        "retry_delay": RETRY_DELAY[every],
-    }
-    origin = Origin(SOURCE, str(place), slot_id=id_, retry_until="window")
-    return Timer(id_, place, Declaration(name_of(id_), fn, options, origin))
-
-
-def _mistakes(id_: str, job: object) -> Iterator[tuple[str, str]]:
-    """Pairs of a key and what is wrong with it."""
-    if not 1 <= len(id_) <= _ID_CHARACTERS or any(
-        ord(each) < 32 or ord(each) == 127 for each in id_
-    ):
-        yield "", f"an id has 1 to {_ID_CHARACTERS} characters, and no control characters"
+def _mistakes(id_: str, job: object) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Pairs of where in the table, and what is wrong there."""
+    if not 1 <= len(id_) <= _ID_CHARACTERS or _CONTROL.search(id_):
+        yield (), f"an id has 1 to {_ID_CHARACTERS} characters, and no control characters."
     if not isinstance(job, Mapping):
-        yield "", 'a job is a table with every = "day" and entrypoint = "module:function"'
+        yield (), _PROBLEM_TABLE
         return
     for key in job:
+        if isinstance(job[key], Mapping) and key not in KEYS:
+            yield (
+                (key,),
+                f"an id with a dot stands in quotes: [tool.scheduled.{_quoted(id_, key)}].",
+            )
+            return
         if key not in KEYS:
             yield (
-                key,
-                f"unknown key {brief(key)}; a job has only every and entrypoint. More can be said"
-                " under [tool.kron.timers]",
+                (key,),
+                f"unknown key {brief(key)}; a job has only every and entrypoint.{meant(key, KEYS)}"
+                " More can be said under [tool.kron.timers].",
             )
     for key in KEYS:
         if key not in job:
-            yield "", f"{key} is missing"
+            yield (), f"{key} is missing."
         elif not isinstance(job[key], str):
-            yield key, f"{key} must be a string, not {brief(job[key])}"
+            yield (key,), f"{key} must be a string, not {brief(job[key])}."
     every, target = job.get("every"), job.get("entrypoint")
     if isinstance(every, str) and every not in UNITS:
-        yield "every", f"every={brief(every)} is none of: {', '.join(UNITS)}"
+        yield (
+            ("every",),
+            f"every={brief(every)} is none of: {', '.join(UNITS)}.{meant(every, UNITS)}",
+        )
     if isinstance(target, str) and ":" not in target:
         yield (
-            "entrypoint",
-            f'entrypoint={brief(target)} has no ":"; write "importable.module:function"',
+            ("entrypoint",),
+            f'entrypoint={brief(target)} has no ":"; write "importable.module:function".',
         )
+
+
+def _quoted(id_: str, key: str) -> str:
+    return '"' + f"{id_}.{key}".replace("\\", "\\\\").replace('"', '\\"') + '"'

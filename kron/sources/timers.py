@@ -13,152 +13,159 @@
     command = "pg_dump --file=db.sql app"
     env = { PGHOST = "db" }
 
-In a kron.toml the same stands without `tool.kron` in front.
+In a kron.toml the same stands without `tool.kron` in front. A command starts in the folder of the
+file that declares it, and a relative `cwd` counts from there, wherever Kron itself was started: so
+a timer is the same from everywhere.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from datetime import date
+from typing import Any, TypeAlias, cast
 
-from kron.core.definition import check_name, define
+from kron.core.definition import SELECTORS, check_name, define
 from kron.core.errors import KronError, ScheduleError, brief
 from kron.core.fields import Cron
 from kron.core.keywords import check_keywords
 from kron.core.terms import READ, ScheduleOptions, read_terms
 from kron.opening import StartOptions, file_log, read_start
 from kron.runtime.callables import Target
-from kron.runtime.command import Command, command, resolve
+from kron.runtime.command import Command
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
-from .declared import Declared, Mistake, Place, Timer
+from .declared import Declared, Mistake, Place, Timer, meant
+from .target import TARGET_KEYS, read_target
 
 SOURCE = "kron"
 TABLE = ("tool", "kron")
-COMMAND_KEYS = ("shell", "cwd", "env", "inherit", "kill_after")
-"""The keywords of `kron.command`, which stand beside `command`."""
-_TARGET_KEYS = ("entrypoint", "command", *COMMAND_KEYS)
 _SETTINGS = tuple(key for key in StartOptions.__annotations__ if key != "since")
+_INSTANTS = ("at", "not_before", "not_after")
+
+Wrong: TypeAlias = tuple[str, str]
+"""A key ("" for the table), and what is wrong with it."""
 
 
-def read_timers(table: object, declared: Declared, place_of: Callable[..., Place]) -> None:
+def read_timers(
+    table: object, declared: Declared, place_of: Callable[..., Place], folder: str
+) -> None:
     """Add the timers and settings of `[tool.kron]`, and what is wrong with them. `place_of(*keys)`
-    tells where below that table something stands. Imports the entrypoints."""
+    tells where below that table something stands; `folder` is that of the file. Imports the
+    entrypoints."""
     if not isinstance(table, Mapping):
-        declared.mistakes.append(Mistake(place_of(), "", "[tool.kron] must be a table"))
+        declared.mistakes.append(Mistake(place_of(), "", "[tool.kron] must be a table."))
         return
     for key, value in table.items():
         if key == "timers":
             continue
         try:
             _check_setting(key, value)
-            declared.settings[key] = value
+            declared.setting(key, value, place_of(key))
         except (KronError, TypeError) as exc:
             declared.mistakes.append(Mistake(place_of(key), "", str(exc)))
     timers = table.get("timers", {})
     if not isinstance(timers, Mapping):
-        declared.mistakes.append(Mistake(place_of("timers"), "", "timers must be a table"))
+        declared.mistakes.append(Mistake(place_of("timers"), "", "timers must be a table."))
         return
     for id_, terms in timers.items():
-        _read_timer(id_, terms, declared, lambda *keys: place_of("timers", *keys))
+        _read_timer(id_, terms, declared, lambda *keys: place_of("timers", *keys), folder)
 
 
 def _check_setting(key: str, value: Any) -> None:
     if key not in _SETTINGS:
-        known = ", ".join(("timers", *_SETTINGS))
-        raise ScheduleError(f"unknown key {brief(key)} under [tool.kron]; known are: {known}.")
+        known = ("timers", *_SETTINGS)
+        raise ScheduleError(
+            f"unknown key {brief(key)}; known are: {', '.join(known)}.{meant(key, known)}"
+        )
     read_start(".", cast(StartOptions, {key: value}), 0)
     if key == "fsync":
         file_log(".", value, 1.0)
 
 
 def _read_timer(
-    id_: str, terms: object, declared: Declared, place_of: Callable[..., Place]
+    id_: str, terms: object, declared: Declared, place_of: Callable[..., Place], folder: str
 ) -> None:
     if not isinstance(terms, Mapping):
-        text = "a timer is a table with cron, every, after or at, and entrypoint or command"
-        declared.mistakes.append(Mistake(place_of(id_), id_, text))
+        text = "a timer is a table with cron, every, after or at, and entrypoint or command."
+        declared.mistakes.append(Mistake(place_of(id_), id_ or '""', text))
         return
-    options = {key: value for key, value in terms.items() if key not in _TARGET_KEYS}
-    mistakes = [Mistake(place_of(id_, key), id_, text) for key, text in _mistakes(id_, options)]
-    fn: Any = None
-    try:
-        fn = _target(terms)
-    except (KronError, TypeError) as exc:
-        key = "command" if "command" in terms else "entrypoint"
-        mistakes.append(Mistake(place_of(id_, key), id_, str(exc)))
-    if not mistakes:
-        mistakes += _whole(id_, fn, options, place_of)
-    declared.mistakes += mistakes
-    if not mistakes:
+    options = {key: value for key, value in terms.items() if key not in TARGET_KEYS}
+    wrong = [*_name(id_), *_each(options)]
+    fn, wrong_target = read_target(terms, folder)
+    if not wrong:
+        wrong += _whole(id_, fn, options)
+    for key, text in (*wrong, *wrong_target):
+        place = place_of(id_, key) if key else place_of(id_)
+        declared.mistakes.append(Mistake(place, id_ or '""', text))
+    if not (wrong or wrong_target):
         origin = Origin(SOURCE, str(place_of(id_)))
         declaration = Declaration(id_, fn, _as_python(options), origin)
         declared.timers.append(Timer(id_, place_of(id_), declaration))
 
 
-def _mistakes(id_: str, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Pairs of a key and what is wrong with it, looked at on its own."""
+def _name(id_: str) -> Iterator[Wrong]:
     try:
         check_name(id_)
     except ScheduleError as exc:
         yield "", str(exc)
+
+
+def _each(options: Mapping[str, Any]) -> Iterator[Wrong]:
+    """What is wrong with a key on its own. A time zone that is wrong is so once: the others are
+    read as if in UTC."""
+    zone = {"timezone": options["timezone"]} if "timezone" in options else {}
+    try:
+        read_terms(cast(ScheduleOptions, zone))
+    except (KronError, TypeError) as exc:
+        yield "timezone", str(exc)
+        zone = {"timezone": "UTC"}
     for key, value in options.items():
         try:
             check_keywords("schedule", {key: value}, ScheduleOptions)
-            if key in READ:
-                alone = {name: options[name] for name in (key, "timezone") if name in options}
-                read_terms(_as_python(alone))
+            alone = _as_python({**zone, key: value})
+            if key in SELECTORS:
+                define(**alone, name="any")
+            elif key in READ:
+                read_terms(alone)
         except (KronError, TypeError) as exc:
             yield key, str(exc)
 
 
-def _whole(
-    id_: str, fn: Any, options: Mapping[str, Any], place_of: Callable[..., Place]
-) -> Iterator[Mistake]:
-    """What is wrong with the keys together."""
+def _whole(id_: str, fn: Any, options: Mapping[str, Any]) -> Iterator[Wrong]:
+    """What is wrong with the keys together; `fn` is None if there is none."""
     try:
-        given = _as_python(options)
         spec = fn.spec if isinstance(fn, Command) else None
-        definition, _ = define(**given, name=id_, command=spec)
+        definition, _ = define(**_as_python(options), name=id_, command=spec)
         terms = definition.terms
-        Target(fn, terms.args, terms.kwargs or {}, terms.executor or None)
+        if fn is not None:
+            Target(fn, terms.args, terms.kwargs or {}, terms.executor or None)
     except (KronError, TypeError) as exc:
-        selector = next((key for key in ("cron", "every", "after", "at") if key in options), "")
-        yield Mistake(place_of(id_, selector), id_, str(exc))
-
-
-def _target(terms: Mapping[str, Any]) -> Any:
-    """What the timer calls or starts. Raises ScheduleError or TypeError."""
-    if ("entrypoint" in terms) == ("command" in terms):
-        raise ScheduleError('a timer has either entrypoint = "module:function" or command.')
-    beside = [key for key in COMMAND_KEYS if key in terms]
-    if "command" in terms:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            try:
-                return command(terms["command"], **{key: terms[key] for key in beside})
-            except UserWarning as exc:
-                raise ScheduleError(str(exc)) from exc
-    if beside:
-        raise ScheduleError(f"{beside[0]} is said of a command, and this timer has none.")
-    if not isinstance(terms["entrypoint"], str):
-        raise TypeError(f"entrypoint must be a string, not {brief(terms['entrypoint'])}.")
-    try:
-        return resolve(terms["entrypoint"])
-    except ScheduleError as exc:
-        raise ScheduleError(f"entrypoint {exc}") from exc
+        yield next((key for key in SELECTORS if key in options), ""), str(exc)
 
 
 def _as_python(options: Mapping[str, Any]) -> ScheduleOptions:
     """TOML values as `schedule()` takes them: a table of fields is a `kron.Cron`, a pair of dates
-    a range."""
+    a range, and an instant may be local where there is a time zone."""
     given = dict(options)
     if isinstance(given.get("cron"), Mapping):
-        given["cron"] = Cron(**given["cron"])
+        given["cron"] = _cron(given["cron"])
+    for key in _INSTANTS:
+        if isinstance(given.get(key), date):  # a datetime, too
+            given[key] = given[key].isoformat()
     if isinstance(given.get("exclude"), list):
         given["exclude"] = [
             tuple(each) if isinstance(each, list) else each for each in given["exclude"]
         ]
     return cast(ScheduleOptions, given)
+
+
+def _cron(fields: Mapping[str, Any]) -> Cron:
+    known = Cron.__dataclass_fields__
+    for name in fields:
+        if name not in known:
+            raise ScheduleError(
+                f"cron has no field {brief(name)}; known are: {', '.join(known)}."
+                f"{meant(name, known)}"
+            )
+    return Cron(**fields)

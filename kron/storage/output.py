@@ -65,7 +65,7 @@ class OutputStore:
         self._dir.prepare()
         self.sweep(now_s)
 
-    def begin(self, run_id: str, attempt: int, now_s: float) -> FileOutput:
+    def begin(self, timer: str, run_id: str, attempt: int, now_s: float) -> FileOutput:
         """What this attempt prints goes here, behind what earlier attempts did."""
         with self._lock:
             self._open.add(run_id)
@@ -226,7 +226,7 @@ class MemoryOutputs:
     def prepare(self, now_s: float) -> None:
         """Nothing is to be done."""
 
-    def begin(self, run_id: str, attempt: int, now_s: float) -> MemoryOutput:
+    def begin(self, timer: str, run_id: str, attempt: int, now_s: float) -> MemoryOutput:
         """As `OutputStore.begin`."""
         with self._lock:
             output = self._outputs.pop(run_id, None) or MemoryOutput()

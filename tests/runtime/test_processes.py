@@ -211,8 +211,8 @@ def test_a_process_that_closes_its_output_runs_on(bench: Bench, tmp_path: Path) 
 class FullOutputs(MemoryOutputs):
     """A store on a full disk."""
 
-    def begin(self, run_id: str, attempt: int, now_s: float) -> Any:
-        output = super().begin(run_id, attempt, now_s)
+    def begin(self, timer: str, run_id: str, attempt: int, now_s: float) -> Any:
+        output = super().begin(timer, run_id, attempt, now_s)
         vars(output)["close"] = lambda: "No space left on device"
         return output
 

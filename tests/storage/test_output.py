@@ -57,7 +57,7 @@ def outputs(request: pytest.FixtureRequest) -> OutputStore | MemoryOutputs:
 
 
 def printed(outputs: OutputStore | MemoryOutputs, *chunks: bytes, attempt: int = 1) -> str:
-    output = outputs.begin(RUN, attempt, NOW_S)
+    output = outputs.begin("t", RUN, attempt, NOW_S)
     for chunk in chunks:
         output.write(chunk)
     assert output.close() == ""
@@ -107,7 +107,7 @@ def test_a_cut_counts_what_earlier_attempts_lost(outputs: OutputStore | MemoryOu
 
 
 def test_somebody_who_follows_misses_nothing(outputs: OutputStore | MemoryOutputs) -> None:
-    output, offset, seen = outputs.begin(RUN, 1, NOW_S), 0, ""
+    output, offset, seen = outputs.begin("t", RUN, 1, NOW_S), 0, ""
     for number in range(40_000):
         output.write(b"%06d\n" % number)
         if number % 1_000 == 0:
@@ -119,7 +119,7 @@ def test_somebody_who_follows_misses_nothing(outputs: OutputStore | MemoryOutput
 
 
 def test_somebody_who_follows_too_slowly_is_told(outputs: OutputStore | MemoryOutputs) -> None:
-    output = outputs.begin(RUN, 1, NOW_S)
+    output = outputs.begin("t", RUN, 1, NOW_S)
     output.write(b"first\n")
     _, offset = outputs.read(RUN)
     output.write(b"y\n" * 150_000)
@@ -130,7 +130,7 @@ def test_somebody_who_follows_too_slowly_is_told(outputs: OutputStore | MemoryOu
 
 
 def test_half_a_character_waits_for_its_rest(outputs: OutputStore | MemoryOutputs) -> None:
-    output = outputs.begin(RUN, 1, NOW_S)
+    output = outputs.begin("t", RUN, 1, NOW_S)
     output.write("aé".encode()[:-1])
     assert outputs.read(RUN) == ("a", 1)
     output.write("é".encode()[1:] + b"\xff.")
@@ -150,7 +150,7 @@ def test_marks_are_left_replaced_and_taken_away(outputs: OutputStore | MemoryOut
 def test_memory_keeps_the_latest_runs() -> None:
     outputs = MemoryOutputs()
     for number in range(MemoryOutputs.RUNS + 1):
-        outputs.begin(run_id(number), 1, NOW_S).write(b"x")
+        outputs.begin("t", run_id(number), 1, NOW_S).write(b"x")
     assert outputs.read(run_id(0)) == ("", 0) and outputs.read(run_id(1)) == ("x", 1)
 
 
@@ -158,7 +158,7 @@ def test_memory_keeps_the_latest_runs() -> None:
 
 
 def test_nobody_else_can_read_it(store: OutputStore, place: DataDir) -> None:
-    store.begin(RUN, 1, NOW_S).write(b"x")
+    store.begin("t", RUN, 1, NOW_S).write(b"x")
     store.mark(RUN, "x")
     folder = Path(place.path_of("output"))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -167,12 +167,12 @@ def test_nobody_else_can_read_it(store: OutputStore, place: DataDir) -> None:
 
 
 def test_a_run_that_prints_nothing_has_no_file(store: OutputStore, place: DataDir) -> None:
-    assert store.begin(RUN, 1, NOW_S).close() == ""
+    assert store.begin("t", RUN, 1, NOW_S).close() == ""
     assert os.listdir(place.path_of("output")) == []
 
 
 def test_it_is_read_without_a_lock_by_the_run_id(store: OutputStore, place: DataDir) -> None:
-    output = store.begin(RUN, 1, NOW_S)
+    output = store.begin("t", RUN, 1, NOW_S)
     output.write("aé".encode()[:-1])
     reader = DataDir(place.shown, read_only=True)
     assert read_output(reader, RUN) == ("a\ufffd", 2)
@@ -186,7 +186,7 @@ def test_it_is_read_without_a_lock_by_the_run_id(store: OutputStore, place: Data
 
 def test_a_reader_beside_cuts_sees_whole_lines_in_order(store: OutputStore, place: DataDir) -> None:
     """Each file is replaced in one step: who reads has the old one or the new one."""
-    output, is_over = store.begin(RUN, 1, NOW_S), threading.Event()
+    output, is_over = store.begin("t", RUN, 1, NOW_S), threading.Event()
 
     def write() -> None:
         for number in range(0, 400_000, 500):
@@ -211,7 +211,7 @@ def test_a_link_in_the_way_is_not_followed(store: OutputStore, place: DataDir) -
     target = Path(place.path_of("kron.token"))
     target.write_text("s3cret")
     Path(place.path_of(f"output/{RUN}.log")).symlink_to(target)
-    output = store.begin(RUN, 1, NOW_S)
+    output = store.begin("t", RUN, 1, NOW_S)
     output.write(b"x")
     assert "is a symbolic link" in output.close()
     assert target.read_text() == "s3cret"
@@ -238,7 +238,7 @@ def test_a_full_disk_is_said_once_and_stops_nobody(
     disk = FullDisk()
     store = OutputStore(DataDir(tmp_path, disk=disk))
     store.prepare(NOW_S)
-    output = store.begin(RUN, 1, NOW_S)
+    output = store.begin("t", RUN, 1, NOW_S)
     output.write(b"kept\n")
     disk.left_bytes = 4
     output.write(b"half of it\n")
@@ -256,7 +256,7 @@ def test_a_cut_that_fails_leaves_what_there_was(tmp_path: Path) -> None:
     disk = FullDisk()
     store = OutputStore(DataDir(tmp_path, disk=disk))
     store.prepare(NOW_S)
-    output = store.begin(RUN, 1, NOW_S)
+    output = store.begin("t", RUN, 1, NOW_S)
     for _ in range(128):
         output.write(b"x" * 1023 + b"\n")
     disk.left_bytes = 2_000
@@ -270,7 +270,7 @@ def test_a_cut_that_fails_leaves_what_there_was(tmp_path: Path) -> None:
 
 
 def write_aged(store: OutputStore, place: DataDir, number: int, age_s: float, size: int) -> None:
-    output = store.begin(run_id(number), 1, NOW_S)
+    output = store.begin("t", run_id(number), 1, NOW_S)
     output.write(b"x" * size)
     output.close()
     written_s = NOW_S - age_s
@@ -299,7 +299,7 @@ def test_of_too_much_the_newest_is_kept(store: OutputStore, place: DataDir) -> N
 
 
 def test_a_run_that_goes_on_keeps_its_output(store: OutputStore, place: DataDir) -> None:
-    output = store.begin(RUN, 1, NOW_S)
+    output = store.begin("t", RUN, 1, NOW_S)
     output.write(b"x")
     store.sweep(NOW_S + 3650 * DAY_S)
     assert kept(place) == [1]

@@ -1,0 +1,82 @@
+"""`kron plan`: what `kron up` would add, change and remove, and what that does to the next runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from .screen import Options, console, note, show_json
+from .up import Files, read_or_exit
+
+if TYPE_CHECKING:
+    from kron.sources.declared import Declared
+    from kron.sources.plan import Plan
+
+CHANGES = 2
+"""The exit code, if there is something to do."""
+
+
+def plan(ctx: typer.Context, files: Files = None) -> None:
+    """What kron up would add, change and remove, and what each change does to the next run.
+
+    Nothing is changed. Exit 0: nothing to do, 2: changes, 1: mistakes in the
+    files, or an error.
+    """
+    options: Options = ctx.obj
+    declared = read_or_exit(files or ())
+    answer = _plan_of(options, declared)
+    _tell_beside(declared, answer)
+    if options.is_json:
+        show_json(answer.document())
+    else:
+        from .plan_text import plan_text
+
+        screen = console()
+        screen.print(plan_text(answer, options.zone, screen.width), soft_wrap=True)
+    if not answer.is_empty:
+        raise typer.Exit(CHANGES)
+
+
+def show_dry_run(options: Options, declared: Declared) -> None:
+    """What `kron up` would run at once, and when each timer runs next."""
+    answer = _plan_of(options, declared)
+    _tell_beside(declared, answer)
+    if options.is_json:
+        show_json(_dry_run(answer))
+    else:
+        from .plan_text import dry_run_text
+
+        screen = console()
+        screen.print(dry_run_text(answer, options.zone, screen.width), soft_wrap=True)
+
+
+def _plan_of(options: Options, declared: Declared) -> Plan:
+    from kron import scheduler as program
+    from kron.server.offline import wall_now
+    from kron.sources.plan import make_plan
+
+    # The modules of the entrypoints may have scheduled timers of their own.
+    others = program.default._enrolment.waiting()
+    return make_plan(options.data_dir, declared, wall_now(), others)
+
+
+def _tell_beside(declared: Declared, answer: Plan) -> None:
+    for remark in declared.notes:
+        note(f"note: {remark}")
+    is_held, pid = answer.holder
+    if is_held:
+        who = "another process" if pid is None else f"process {pid}"
+        note(f"{answer.data_dir} is in use by {who}; this is what its reload would do")
+
+
+def _dry_run(answer: Plan) -> dict[str, Any]:
+    is_held, pid = answer.holder
+    return {
+        "data_dir": answer.data_dir,
+        "live": is_held,
+        "pid": pid if is_held else None,
+        "files": answer.files,
+        "runs": answer.runs,
+        "timers": answer.prospects,
+    }

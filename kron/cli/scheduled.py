@@ -1,0 +1,134 @@
+"""`kron scheduled`: the jobs of `[tool.scheduled]`, checked, listed, and run by hand."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .screen import Options, fail, show, show_json
+
+if TYPE_CHECKING:
+    from kron.sources.declared import Mistake
+    from kron.sources.scheduled import Job
+
+app = typer.Typer(
+    no_args_is_help=True, help="Jobs of \\[tool.scheduled] in pyproject.toml: check, list, run."
+)
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Default: pyproject.toml and kron.toml, from here upwards.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def check(ctx: typer.Context, files: Files = None) -> None:
+    """Whether every job can run: its id, its keys, and an entrypoint that imports.
+
+    All mistakes at once, each with its line; then the exit code is 1.
+    """
+    from kron.sources.reading import lead_path
+    from kron.sources.scheduled import load_jobs
+
+    options: Options = ctx.obj
+    named, jobs, mistakes = _read(files)
+    lead_path(named)
+    with redirect_stdout(sys.stderr):  # what modules print while they are imported is no answer
+        loaded, not_loaded = load_jobs(jobs)
+    mistakes = sorted([*mistakes, *not_loaded], key=lambda each: each.place)
+    if options.is_json:
+        texts = [_mistake(each) for each in mistakes]
+        ids = [job.id for job, _ in loaded]
+        show_json({"files": named, "jobs": ids, "mistakes": texts})
+    elif not mistakes:
+        print(_praise(jobs, named))
+    _end(mistakes, is_told=not options.is_json)
+
+
+@app.command("list")
+def list_jobs(ctx: typer.Context, files: Files = None) -> None:
+    """Every job, the slot that follows from its id, and its next run. Imports nothing."""
+    from .scheduled_table import job_rows, job_table
+
+    options: Options = ctx.obj
+    named, jobs, mistakes = _read(files)
+    if options.is_json:
+        show_json(job_rows(jobs))
+    elif jobs:
+        show(job_table(job_rows(jobs), options.zone))
+    elif not mistakes:
+        print(_none(named))
+    _end(mistakes)
+
+
+@app.command()
+def run(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The job's id, as it is declared.")],
+    files: Files = None,
+) -> None:
+    """Import a job's function and call it, here and now: as from MODULE import FUNCTION does.
+
+    Nothing is recorded, and the job's slot stays where it is. The exit code is 1
+    if it raises; its traceback is on stderr.
+    """
+    from kron.sources.reading import lead_path
+    from kron.sources.scheduled import load_jobs
+
+    from .calling import call
+
+    named, jobs, mistakes = _read(files)
+    asked = [job for job in jobs if job.id == id_]
+    wrong = [each for each in mistakes if each.what == id_ or not (asked or each.what)]
+    if not (asked or wrong):
+        _fail_unknown(id_, [job.id for job in jobs])
+    _end(wrong)
+    lead_path(named)
+    loaded, not_loaded = load_jobs(asked)
+    _end(not_loaded)
+    if not all(call(fn) for _, fn in loaded):
+        raise typer.Exit(1)
+
+
+def _read(files: list[str] | None) -> tuple[list[str], list[Job], list[Mistake]]:
+    from kron.sources.reading import find_files, read_jobs
+
+    named = files or find_files()
+    return named, *read_jobs(named)
+
+
+def _end(mistakes: list[Mistake], *, is_told: bool = True) -> None:
+    """Exit with 1 if there are mistakes; on stderr, a line each."""
+    for each in mistakes if is_told else ():
+        fail(str(each))
+    if mistakes:
+        raise typer.Exit(1)
+
+
+def _fail_unknown(id_: str, known: list[str]) -> None:
+    from kron.core.errors import UnknownTimer
+    from kron.sources.declared import meant
+
+    hint = meant(id_.removeprefix("scheduled:"), known) or " See kron scheduled list."
+    raise UnknownTimer(f"no job {id_!r} is declared.{hint}")
+
+
+def _mistake(mistake: Mistake) -> dict[str, Any]:
+    file, line = mistake.place
+    return {"file": file, "line": line or None, "id": mistake.what or None, "text": mistake.text}
+
+
+def _praise(jobs: list[Any], files: list[str]) -> str:
+    if not jobs:
+        return _none(files)
+    return f"{len(jobs):,} job{'' if len(jobs) == 1 else 's'} in {', '.join(files)}, no mistake"
+
+
+def _none(files: list[str]) -> str:
+    return f"(no jobs under [tool.scheduled] in {', '.join(files)})"

@@ -1,0 +1,196 @@
+"""`kron up`: carry out in the foreground what files declare."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kron import __version__
+from kron.core.duration import parse_duration
+from kron.core.errors import ScheduleError
+
+from .screen import Options, fail, note, show_json
+from .source import find_live
+from .words import plain, short_moment
+
+if TYPE_CHECKING:
+    from kron.core.views import TimerStatus
+    from kron.sources.declared import Declared
+    from kron.sources.up import Up, Wish
+
+LISTED = 20
+_NAME_COLUMNS, _NEXT_COLUMNS = 32, 17
+_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="A pyproject.toml, kron.toml or crontab. Default: the first two, from here upwards.",
+        show_default=False,
+    ),
+]
+
+
+Once = Annotated[bool, typer.Option("--once", help="Run what is due, then exit; 1 if one failed.")]
+Check = Annotated[bool, typer.Option("--check", help="Only tell all mistakes in the files.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would run now, and next.")]
+Reload = Annotated[
+    bool,
+    typer.Option(
+        "--reload",
+        help="Have the kron up that runs here take its files again; if none runs, watch them.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help='Backfill since an ISO instant, or "2h" for so long ago.'),
+]
+Drain = Annotated[
+    str, typer.Option(metavar="DURATION", help="How long runs may go on after a signal.")
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Exit 1 if another process has the data directory.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what goes wrong.")]
+
+
+def up(
+    ctx: typer.Context,
+    files: Files = None,
+    is_once: Once = False,
+    is_check: Check = False,
+    is_dry_run: DryRun = False,
+    is_reload: Reload = False,
+    since: Since = None,
+    drain: Drain = "5s",
+    no_wait: NoWait = False,
+    is_quiet: Quiet = False,
+) -> None:
+    """Run what pyproject.toml, kron.toml or a crontab declare, in the foreground.
+
+    SIGTERM and SIGINT drain, a second one stops at once; SIGHUP takes the files
+    again. A second kron up in one data directory waits, and takes over.
+    """
+    options: Options = ctx.obj
+    drain_s = parse_duration(drain, argument="--drain", allow_zero=True) / 1_000_000
+    if is_reload and (live := find_live(options.data_dir)):
+        _reload(options, live, files or [])
+        return
+    if is_check:
+        _praise(options, read_or_exit(files or ()))
+    elif is_dry_run:
+        from .plan import show_dry_run
+
+        show_dry_run(options, read_or_exit(files or ()))
+    else:
+        from kron.sources.up import Wish
+
+        wish = Wish(
+            *(tuple(files or ()), options.data_dir, drain_s, since),
+            waits=not no_wait,
+            watches=is_reload,
+            is_quiet=is_quiet,
+        )
+        _carry_out(options, wish, is_once=is_once)
+
+
+def read_or_exit(files: Sequence[str]) -> Declared:
+    """What the files declare (without any: those that are found); all mistakes in them at once are
+    lines on stderr, and exit 1. What imported modules print is on stderr too."""
+    from kron.sources.up import read
+
+    with redirect_stdout(sys.stderr):
+        declared = read(files)
+    for mistake in declared.mistakes:
+        fail(str(mistake))
+    if declared.mistakes:
+        raise typer.Exit(1)
+    return declared
+
+
+def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
+    from kron.runtime.signals import Ear
+    from kron.sources.notify import take_notifier
+    from kron.sources.up import Up
+
+    ear = Ear()
+    _log(wish.is_quiet)
+    declared = read_or_exit(wish.files)
+    program = Up(wish, declared, take_notifier(os.environ), ear)
+    if not program.start():
+        return
+    if not wish.is_quiet:
+        _introduce(options, declared, program)
+    if not is_once:
+        program.wait()
+    elif failures := program.finish_due():
+        fail("1 attempt has failed" if failures == 1 else f"{failures} attempts have failed")
+        raise typer.Exit(1)
+
+
+def _reload(options: Options, live: Any, files: Sequence[str]) -> None:
+    from kron.sources.reloaded import in_words
+
+    try:
+        reloaded = live.reload([os.path.abspath(file) for file in files])
+    except ScheduleError as exc:
+        for line in str(exc).splitlines():
+            fail(line)
+        raise typer.Exit(1) from exc
+    if options.is_json:
+        show_json(reloaded)
+    else:
+        print(in_words(reloaded))
+
+
+def _praise(options: Options, declared: Declared) -> None:
+    for remark in declared.notes:
+        note(f"note: {remark}")
+    if options.is_json:
+        show_json({"files": declared.files, "timers": [timer.name for timer in declared.timers]})
+    else:
+        print(f"{_timers(len(declared.timers))} in {', '.join(declared.files)}, no mistake")
+
+
+def _introduce(options: Options, declared: Declared, program: Up) -> None:
+    """What is carried out, when it runs next, on stderr."""
+    for remark in declared.notes:
+        note(f"note: {remark}")
+    timers = [timer for timer in program.timers() if timer["state"] != "orphaned"]
+    where = f"kept in {options.data_dir}"
+    note(
+        f"kron {__version__}, process {os.getpid()}: {_timers(len(timers))} from"
+        f" {', '.join(declared.files)}, {where}"
+    )
+    for line in _lines(timers[:LISTED], options):
+        note(line)
+    if len(timers) > LISTED:
+        note(f"  and {len(timers) - LISTED} more: kron job list")
+
+
+def _lines(timers: Sequence[TimerStatus], options: Options) -> Iterator[str]:
+    """Name, next run, schedule in words; in columns, unless a name is very long."""
+    now = datetime.now(UTC)
+    columns = min(max((len(timer["id"]) for timer in timers), default=0), _NAME_COLUMNS)
+    for timer in timers:
+        at = timer["next_run_at"]
+        next_run = f"next {short_moment(at, now, options.zone)}" if at else timer["state"]
+        yield f"  {timer['id']:<{columns}}  {next_run:<{_NEXT_COLUMNS}}  {plain(timer)}"
+
+
+def _timers(count: int) -> str:
+    return f"{count:,} timer" if count == 1 else f"{count:,} timers"
+
+
+def _log(is_quiet: bool) -> None:
+    """To stderr, unless the program's modules set logging up themselves."""
+    level = logging.WARNING if is_quiet else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=_FORMAT)

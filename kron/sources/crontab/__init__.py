@@ -1,0 +1,1 @@
+"""A user's crontab: the way in and the way out."""

@@ -1,0 +1,69 @@
+"""A log line for each thing that happens to a run."""
+
+import logging
+
+import pytest
+
+from kron.core import events as ev
+from kron.sources.narrator import SENTENCES, Narrator, took
+
+AT = 1_795_311_720_000_000  # 2026-11-22 01:42:00 UTC
+RUN = 4096
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (ev.RunStarted("t", RUN, 1, AT), "t: started"),
+        (ev.RunStarted("t", RUN, 3, AT), "t: started (attempt 3)"),
+        (ev.RunSucceeded("t", RUN, 1, AT, AT, AT, 1_234_567), "t: done in 1.2s"),
+        (ev.RunRetrying("t", RUN, 2, AT), "t: attempt 2 follows at 2026-11-22 01:42:00 UTC"),
+        (
+            ev.RunDue("t", AT, AT + 90_000_000, None, "schedule", 2, "", "down"),
+            "t: due: 2026-11-22 01:42:00 UTC, 1m30s late (down), it stands for 2 more",
+        ),
+        (
+            ev.RunDue("t", AT, AT, None, "manual"),
+            "t: due: 2026-11-22 01:42:00 UTC, manual run",
+        ),
+        (
+            ev.RunSkippedOverlap("t", AT, AT, None, RUN),
+            "t: skipped: 2026-11-22 01:42:00 UTC, the run before it goes on",
+        ),
+        (ev.RunMissed("t", AT, AT, 1, "down", AT), "t: missed (down): 2026-11-22 01:42:00 UTC"),
+        (
+            ev.RunMissed("t", AT, AT + 60_000_000, 2, "grace", AT),
+            "t: missed (grace): 2026-11-22 01:42:00 UTC to 2026-11-22 01:43:00 UTC, 2 moments",
+        ),
+        (ev.RunCancelled("t", RUN, 1, AT, AT, AT, "cancel"), "t: cancelled (cancel)"),
+    ],
+)
+def test_it_says(event, line, caplog):
+    with caplog.at_level(logging.INFO, "kron"):
+        Narrator().see([event])
+    assert caplog.messages == [line]
+
+
+def test_what_goes_without_saying_is_left_out(caplog):
+    with caplog.at_level(logging.INFO, "kron"):
+        Narrator().see([ev.RunDue("t", AT, AT, None)])
+    assert caplog.messages == []
+
+
+def test_failures_are_counted_but_not_those_a_killed_process_has_left():
+    narrator = Narrator()
+    narrator.see([ev.RunFailed("t", RUN, 1, AT, AT, AT, 5, "no")])
+    narrator.see([ev.RunFailed("t", RUN, 2, AT, AT, AT, 5, "gone", "crashed")])
+    assert narrator.failures == 1
+
+
+def test_all_that_it_tells_of_has_a_timer():
+    assert all("timer" in kind._fields for kind in SENTENCES)
+
+
+@pytest.mark.parametrize(
+    ("us", "text"),
+    [(0, "<1ms"), (999, "<1ms"), (35_400, "35ms"), (1_250_000, "1.2s"), (3_661_500_000, "1h1m1s")],
+)
+def test_how_long_it_took(us, text):
+    assert took(us) == text
