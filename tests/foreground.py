@@ -53,11 +53,14 @@ class Project:
         return orjson.loads(done.stdout)
 
     @contextmanager
-    def up(self, *args: str, wrap: tuple[str, ...] = (), **more: str) -> Iterator["Foreground"]:
+    def up(
+        self, *args: str, wrap: tuple[str, ...] = (), place: Path | None = None, **more: str
+    ) -> Iterator["Foreground"]:
         """A `kron up` that goes on; killed in the end, if it is there still. `wrap` is a program
-        that starts it."""
-        number = len(list(self.place.glob("*.err")))
-        out, err = self.place / f"{number}.out", self.place / f"{number}.err"
+        that starts it; what it says is kept in `place`, or in the folder."""
+        kept = place or self.place
+        number = len(list(kept.glob("*.err")))
+        out, err = kept / f"{number}.out", kept / f"{number}.err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             program = subprocess.Popen(
                 [*wrap, sys.executable, "-m", "kron", "up", *args],
