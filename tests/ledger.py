@@ -519,6 +519,7 @@ class Timer:
     paused_at: int = 0
     until: int | None = None
     is_until_elapsed: bool = False
+    shown: int = 0  # what the wall clock has to show at the end of the pause
     resumed: int | None = None
     was_chain: bool = False
     open: list[int] = field(default_factory=list)
@@ -1041,6 +1042,7 @@ class Judge:
             timer.paused, timer.paused_at = True, event["at"] - self.shift
         timer.until = until - self.shift if until is not None and is_elapsed else until
         timer.is_until_elapsed = is_elapsed
+        timer.shown = 0 if until is None or is_elapsed else until
 
     def until(self, timer: Timer) -> int | None:
         """When the pause of the timer ends by itself, on the timer's own clock."""
@@ -1826,7 +1828,8 @@ class Judge:
         if not self.is_up or timer.name in orphans or self.is_unknown(timer, self.lives[-1]):
             return
         until = self.until(timer) if timer.paused else None
-        if until is not None and until <= self.passed_by(timer, end_us):
+        is_shown = timer.shown <= end_us
+        if until is not None and until <= self.passed_by(timer, end_us) and is_shown:
             self.fault(f"{timer.name}: its pause is over, and nothing says so")
         runs = [each for each in timer.open if self.runs[each].cause == "backfill"]
         if timer.backfills and not runs and not timer.paused and end_us > (self.started or 0):
