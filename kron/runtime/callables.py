@@ -137,13 +137,13 @@ def callable_name(fn: Any) -> str:
 def without_arguments(fn: Callable[..., Any]) -> Callable[[], Any]:
     """A function that calls this one without arguments, also if it could take a context; as a
     coroutine function, if it is one. Raises TypeError if it cannot be called like this."""
-    Target(fn, (), {})
     try:
         inspect.signature(fn).bind()
     except ValueError:  # a builtin that tells nothing of its parameters
         pass
     except TypeError as exc:
-        raise TypeError(f"it cannot be called without arguments ({exc})") from exc
+        raise TypeError(f"it cannot be called without arguments: {exc}.") from exc
+    Target(fn, (), {})
 
     def call() -> Any:
         return fn()

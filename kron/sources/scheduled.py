@@ -17,11 +17,12 @@ from kron.core.definition import define
 from kron.core.errors import ScheduleError, brief
 from kron.core.model import Definition
 from kron.core.terms import ScheduleOptions
+from kron.runtime.callables import without_arguments
+from kron.runtime.command import resolve
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
 from .declared import Declared, Mistake, Place, Timer, meant
-from .entrypoint import plain_callable
 
 SOURCE = "scheduled"
 TABLE = ("tool", "scheduled")
@@ -95,6 +96,15 @@ def load_jobs(jobs: Iterable[Job]) -> tuple[list[tuple[Job, Callable[[], Any]]],
         except ScheduleError as exc:
             mistakes.append(Mistake(job.entrypoint_place, job.id, f"entrypoint {exc}"))
     return loaded, mistakes
+
+
+def plain_callable(text: str) -> Callable[[], Any]:
+    """Import "module:function", as a function that calls it without arguments, whatever its
+    parameters are; a coroutine function, if it is one. Raises ScheduleError, naming it."""
+    try:
+        return without_arguments(resolve(text))
+    except TypeError as exc:
+        raise ScheduleError(f"{brief(text)}: {exc}") from exc
 
 
 def read_jobs(tables: object, place_of: Callable[..., Place]) -> tuple[list[Job], list[Mistake]]:

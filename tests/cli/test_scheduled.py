@@ -155,7 +155,7 @@ def test_check_as_json(project: Project, kron: Kron) -> None:
                 "file": "pyproject.toml",
                 "line": 3,
                 "id": "a",
-                "text": "entrypoint 'jobs:needs' cannot be called without arguments: missing a"
+                "text": "entrypoint 'jobs:needs': it cannot be called without arguments: missing a"
                 " required argument: 'path'.",
             }
         ],
