@@ -8,13 +8,16 @@ from whatever loop it runs on.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from kron import __version__
 from kron.core import commands as c
+from kron.core.errors import ScheduleError
 from kron.core.ids import run_id_text
 from kron.core.steering import (
     Backfill,
@@ -86,6 +89,7 @@ class Scheduler:
         self._open_log = open_log or file_log
         self._has_door = open_log is None
         self._on_host: Callable[[Host], None] | None = None
+        self._importer = 0
         self._control = Control()
         self._enrolment = Enrolment(self._control, self._clock, self._max_concurrency)
         forget_in_child(self._control)
@@ -341,6 +345,11 @@ class Scheduler:
     # -- how it is put together --------------------------------------------------------------
 
     def _opening(self, data_dir: DataDirPath | None, options: StartOptions) -> Opening:
+        if self._importer == threading.get_ident():
+            raise ScheduleError(
+                "kron.start() was reached while this module was only imported for what it has; put"
+                ' it under `if __name__ == "__main__":`.'
+            )
         opening = read_start(data_dir, options, self._clock.now().wall_us)
         return opening._replace(max_concurrency=opening.max_concurrency or self._max_concurrency)
 
@@ -357,6 +366,15 @@ class Scheduler:
         if self._on_host is not None:
             self._on_host(host)
         return host
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Meanwhile this thread only imports modules: it may not start the scheduler."""
+        self._importer = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._importer = 0
 
     def leave(self, timeout: float) -> str | None:
         """Shut down because the program ends; a line for people if one-shots were still to come."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .naming import Name, answer_of, known, tell_effect
+from .naming import Name, answer_of, tell_effect
 from .screen import Options, fail, note, show_json
 from .source import Source, open_source
 
@@ -54,7 +54,7 @@ def backfill(
     fields |= {"concurrency": concurrency, "force": is_forced, "dry_run": is_dry_run}
     source = open_source(options.data_dir)
     asked_at = datetime.now(UTC)
-    begun = answer_of(name, source.backfill, known(name), fields)
+    begun = answer_of(source, name, source.backfill, name, fields)
     is_over = is_awaited and not is_dry_run and _is_over(source, begun, options)
     if options.is_json:
         show_json(begun)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .mistakes import end_if_mistaken
 from .screen import Options, fail, note, show_json
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def import_(
     see them: equal, or the first that is not (exit code 1, too).
     """
     options: Options = ctx.obj
-    declared = _read(file, timezone)
+    declared = _read(options, file, timezone)
     if is_compared:
         _compare(declared, options)
         return
@@ -56,7 +57,7 @@ def import_(
         note(str(each))
 
 
-def _read(file: str, timezone: str) -> Declared:
+def _read(options: Options, file: str, timezone: str) -> Declared:
     """What a crontab declares; ends the program if there are mistakes in it."""
     from kron.core.dst import zone
     from kron.sources.crontab.reader import read_crontab
@@ -73,10 +74,7 @@ def _read(file: str, timezone: str) -> Declared:
     declared = Declared([name])
     read_crontab(content, name, declared, timezone=timezone and zone(timezone).key)
     check_twice(declared)
-    for mistake in declared.mistakes:
-        fail(str(mistake))
-    if declared.mistakes:
-        raise typer.Exit(1)
+    end_if_mistaken(options, declared)
     return declared
 
 

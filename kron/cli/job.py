@@ -8,7 +8,7 @@ import typer
 
 from .backfill import backfill
 from .logs import logs
-from .naming import Name, answer_of, known, tell_effect, tell_origin
+from .naming import Name, answer_of, tell_effect, tell_origin
 from .pausing import pause, resume
 from .screen import WIDE, Options, console, show, show_json
 from .source import open_source
@@ -52,7 +52,7 @@ def status(ctx: typer.Context, name: Name) -> None:
     """Everything about one timer."""
     options: Options = ctx.obj
     source = open_source(options.data_dir)
-    timer = answer_of(name, source.timer, known(name))
+    timer = answer_of(source, name, source.timer, name)
     if options.is_json:
         show_json(timer)
     else:
@@ -71,7 +71,7 @@ def history(
     """What became of a timer's latest moments, newest first."""
     options: Options = ctx.obj
     source = open_source(options.data_dir)
-    rows = answer_of(name, source.history, known(name), limit)
+    rows = answer_of(source, name, source.history, name, limit)
     if options.is_json:
         show_json(rows)
     elif not rows:
@@ -102,7 +102,7 @@ def why(
     options: Options = ctx.obj
     asked = None if at is None else instant(at, options.zone)
     source = open_source(options.data_dir)
-    story = answer_of(name, source.why, known(name), asked)
+    story = answer_of(source, name, source.why, name, asked)
     if options.is_json:
         show_json(story)
     else:
@@ -115,13 +115,13 @@ def why(
 @app.command()
 def trigger(ctx: typer.Context, name: Name) -> None:
     """Run a timer once now, besides its schedule."""
-    _act(ctx.obj, "trigger", known(name))
+    _act(ctx.obj, "trigger", name)
 
 
 @app.command()
 def remove(ctx: typer.Context, name: Name) -> None:
     """Forget a timer."""
-    _act(ctx.obj, "remove", known(name))
+    _act(ctx.obj, "remove", name)
 
 
 @app.command()
@@ -131,12 +131,12 @@ def cancel(
 ) -> None:
     """Stop one open run, or all open runs of a timer. The timer stays scheduled."""
     is_run = len(name) == 30 and name.startswith("run_")
-    _act(ctx.obj, "cancel_run" if is_run else "cancel", known(name))
+    _act(ctx.obj, "cancel_run" if is_run else "cancel", name)
 
 
 def _act(options: Options, verb: str, name: str) -> None:
     source = open_source(options.data_dir)
-    answer: dict[str, Any] = answer_of(name, source.act, verb, name)
+    answer: dict[str, Any] = answer_of(source, name, source.act, verb, name)
     if options.is_json:
         show_json(answer)
     else:

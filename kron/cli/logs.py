@@ -11,7 +11,7 @@ import typer
 
 from kron.core.errors import StorageError, UnknownTimer
 
-from .naming import Name, answer_of, known
+from .naming import Name, answer_of
 from .screen import Options, show_json
 from .source import Source, open_source
 from .words import clean
@@ -39,7 +39,7 @@ def logs(
     printed something."""
     options: Options = ctx.obj
     source = open_source(options.data_dir)
-    timer = answer_of(name, source.timer, known(name))
+    timer = answer_of(source, name, source.timer, name)
     if timer["command"] is None and timer["executor"] != "process":
         raise UnknownTimer(
             f"{name} is neither a command nor executor='process': what its runs print is not kept."
@@ -97,7 +97,8 @@ class _Printer:
         return is_open
 
     def _is_open(self) -> bool:
-        timer = answer_of(self._timer["id"], self._source.timer, self._timer["id"])
+        name = self._timer["id"]
+        timer = answer_of(self._source, name, self._source.timer, name)
         return self._source.is_live and self._run_id in timer["open_runs"]
 
 

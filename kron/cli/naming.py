@@ -19,24 +19,33 @@ FROM_FILES = "no runtime is alive; read from the files"
 AT_NEXT_START = "no runtime is alive; takes effect at the next start"
 
 
-def known(name: str) -> str:
-    """The name; one that no timer can have is not asked for. Raises UnknownTimer."""
+def answer_of(source: Source, name: str, ask: Callable[..., T], *args: Any) -> T:
+    """The answer to a question about a timer or run; a name that no timer can have is not asked
+    for. UnknownTimer says what is not there, and which job of that id is meant, if there is one."""
     from kron.core.definition import check_name
 
     try:
         check_name(name)
     except ScheduleError as exc:
-        raise UnknownTimer(f"timer {name!r} not found") from exc
-    return name
-
-
-def answer_of(name: str, ask: Callable[..., T], *args: Any) -> T:
-    """The answer to a question about a timer or run; UnknownTimer says which of them is none."""
+        raise UnknownTimer(_not_found(source, name)) from exc
     try:
         return ask(*args)
     except UnknownTimer as exc:
-        kind = "run" if args[0] == "cancel_run" else "timer"
-        raise UnknownTimer(f"{kind} {name!r} not found") from exc
+        is_run = args[:2] == ("cancel_run", name)
+        text = f"run {name!r} not found" if is_run else _not_found(source, name)
+        raise UnknownTimer(text) from exc
+
+
+def _not_found(source: Source, name: str) -> str:
+    from kron.sources.scheduled import SOURCE, name_of
+
+    text = f"timer {name!r} not found"
+    try:
+        job = name_of(name)
+        is_there = source.timer(job)["source"] == SOURCE
+    except (UnknownTimer, UnicodeEncodeError):  # that cannot be encoded which was no UTF-8
+        return text
+    return f"{text}; the job of that id is {job}" if is_there else text
 
 
 def tell_origin(source: Source) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .naming import answer_of, known, tell_effect
+from .naming import answer_of, tell_effect
 from .screen import Options, show_json
 from .source import open_source
 
@@ -86,7 +86,7 @@ def _steer(
         answer = source.act_on(verb, match, fields)
         text = DONE_TO_MANY[verb]
     else:
-        answer = answer_of(name, source.act, verb, known(name), fields)
+        answer = answer_of(source, name, source.act, verb, name, fields)
         text = (DONE if answer["changed"] else NOT_DONE)[verb]
     if options.is_json:
         show_json(answer)

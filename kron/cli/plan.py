@@ -10,6 +10,7 @@ from .screen import Options, console, note, show_json
 from .up import Files, read_or_exit
 
 if TYPE_CHECKING:
+    from kron.core.steering import Ago
     from kron.sources.declared import Declared
     from kron.sources.plan import Plan
 
@@ -24,7 +25,7 @@ def plan(ctx: typer.Context, files: Files = None) -> None:
     files, or an error.
     """
     options: Options = ctx.obj
-    declared = read_or_exit(files or ())
+    declared = read_or_exit(options, files or ())
     answer = _plan_of(options, declared)
     _tell_beside(declared, answer)
     if options.is_json:
@@ -38,9 +39,10 @@ def plan(ctx: typer.Context, files: Files = None) -> None:
         raise typer.Exit(CHANGES)
 
 
-def show_dry_run(options: Options, declared: Declared) -> None:
-    """What `kron up` would run at once, and when each timer runs next."""
-    answer = _plan_of(options, declared)
+def show_dry_run(options: Options, declared: Declared, since: Ago | None = None) -> None:
+    """What `kron up` would run at once, what it would backfill, and when each timer runs next.
+    Raises ScheduleError or TypeError for a wrong `since`."""
+    answer = _plan_of(options, declared, since)
     _tell_beside(declared, answer)
     if options.is_json:
         show_json(_dry_run(answer))
@@ -51,14 +53,14 @@ def show_dry_run(options: Options, declared: Declared) -> None:
         screen.print(dry_run_text(answer, options.zone, screen.width), soft_wrap=True)
 
 
-def _plan_of(options: Options, declared: Declared) -> Plan:
+def _plan_of(options: Options, declared: Declared, since: Ago | None = None) -> Plan:
     from kron import scheduler as program
     from kron.server.offline import wall_now
     from kron.sources.plan import make_plan
 
     # The modules of the entrypoints may have scheduled timers of their own.
     others = program.default._enrolment.waiting()
-    return make_plan(options.data_dir, declared, wall_now(), others)
+    return make_plan(options.data_dir, declared, wall_now(), others, since)
 
 
 def _tell_beside(declared: Declared, answer: Plan) -> None:
@@ -67,7 +69,8 @@ def _tell_beside(declared: Declared, answer: Plan) -> None:
     is_held, pid = answer.holder
     if is_held:
         who = "another process" if pid is None else f"process {pid}"
-        note(f"{answer.data_dir} is in use by {who}; this is what its reload would do")
+        taken = "this is what taking these files now would change"
+        note(f"{answer.data_dir} is in use by {who}; {taken}")
 
 
 def _dry_run(answer: Plan) -> dict[str, Any]:
@@ -78,5 +81,6 @@ def _dry_run(answer: Plan) -> dict[str, Any]:
         "pid": pid if is_held else None,
         "files": answer.files,
         "runs": answer.runs,
+        "backfills": answer.begun(),
         "timers": answer.prospects,
     }

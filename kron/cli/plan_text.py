@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from rich.text import Text
 
+from kron.core.steering import Backfill
 from kron.sources.difference import HIDDEN, FieldChange
 from kron.sources.effects import Effect, Fate
 from kron.sources.next_run import NextRun
@@ -90,22 +91,24 @@ def summary(plan: Plan) -> str:
 
 
 def dry_run_text(plan: Plan, zone: tzinfo | None, columns: int) -> Text:
-    """What would start at once, and below it when each timer runs next."""
+    """What would start at once, what would be backfilled (where a time for that is given), and when
+    each timer runs next."""
     clock = Clock(zone, datetime.now(UTC))
     starting = [[each["timer"], _run_now(each, clock)] for each in plan.runs]
     coming = [
         [each["timer"], _when(each["next_run"], each["schedule"], clock), each["words"]]
         for each in sorted(plan.prospects, key=_by_next_run)
     ]
-    return Text("\n").join(
-        [
-            Text("would run at once", "bold dim"),
-            *_rows(starting, columns),
-            Text(),
-            Text("would run next", "bold dim"),
-            *_rows(coming, columns),
+    sections = {"would run at once": starting}
+    if plan.backfills:
+        sections["would be backfilled"] = [
+            [each["timer"], _backfilled(each, clock)] for each in plan.begun()
         ]
-    )
+    sections["would run next"] = coming
+    lines: list[Text] = []
+    for title, rows in sections.items():
+        lines += [Text(), Text(title, "bold dim"), *_rows(rows, columns)]
+    return Text("\n").join(lines[1:])
 
 
 def _rows(rows: list[list[str]], columns: int) -> Iterator[Text]:
@@ -141,6 +144,18 @@ def _run_now(run: RunNow, clock: Clock) -> str:
     if run["stands_for"]:
         text += f", which stands for {run['stands_for']:,} more"
     return text if run["starts"] else f"{text}; waits for room, or for another run"
+
+
+def _backfilled(backfill: Backfill, clock: Clock) -> str:
+    count, shown = backfill["moments"], backfill["scheduled_at"]
+    first = clock.of_today(shown[0])
+    if count == 1:
+        return f"1 moment, {first}{clock.mark}"
+    if count > len(shown):
+        return f"{count:,} moments, from {first}{clock.mark}"
+    is_today = first != clock.at(shown[0])
+    last = clock.of_today(shown[-1]) if is_today else clock.at(shown[-1])
+    return f"{count:,} moments, {first} to {last}{clock.mark}"
 
 
 # -- one change ---------------------------------------------------------------------------------

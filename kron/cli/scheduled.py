@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .screen import Options, fail, show, show_json
+from .mistakes import end_if_any, mistake_rows
+from .screen import Options, show, show_json
 
 if TYPE_CHECKING:
     from kron.sources.declared import Mistake
@@ -44,12 +45,11 @@ def check(ctx: typer.Context, files: Files = None) -> None:
         loaded, not_loaded = load_jobs(jobs)
     mistakes = sorted([*mistakes, *not_loaded], key=lambda each: each.place)
     if options.is_json:
-        texts = [_mistake(each) for each in mistakes]
         ids = [job.id for job, _ in loaded]
-        show_json({"files": named, "jobs": ids, "mistakes": texts})
+        show_json({"files": named, "jobs": ids, "mistakes": mistake_rows(mistakes)})
     elif not mistakes:
         print(_praise(jobs, named))
-    _end(mistakes, is_told=not options.is_json)
+    end_if_any(mistakes, is_told=not options.is_json)
 
 
 @app.command("list")
@@ -65,7 +65,7 @@ def list_jobs(ctx: typer.Context, files: Files = None) -> None:
         show(job_table(job_rows(jobs), options.zone))
     elif not mistakes:
         print(_none(named))
-    _end(mistakes)
+    end_if_any(mistakes)
 
 
 @app.command()
@@ -88,10 +88,10 @@ def run(
     wrong = [each for each in mistakes if each.what == id_ or not (asked or each.what)]
     if not (asked or wrong):
         _fail_unknown(id_, [job.id for job in jobs])
-    _end(wrong)
+    end_if_any(wrong)
     lead_path(named)
     loaded, not_loaded = load_jobs(asked)
-    _end(not_loaded)
+    end_if_any(not_loaded)
     if not all(call(fn) for _, fn in loaded):
         raise typer.Exit(1)
 
@@ -103,25 +103,12 @@ def _read(files: list[str] | None) -> tuple[list[str], list[Job], list[Mistake]]
     return named, *read_jobs(named)
 
 
-def _end(mistakes: list[Mistake], *, is_told: bool = True) -> None:
-    """Exit with 1 if there are mistakes; on stderr, a line each."""
-    for each in mistakes if is_told else ():
-        fail(str(each))
-    if mistakes:
-        raise typer.Exit(1)
-
-
 def _fail_unknown(id_: str, known: list[str]) -> None:
     from kron.core.errors import UnknownTimer
     from kron.sources.declared import meant
 
     hint = meant(id_.removeprefix("scheduled:"), known) or " See kron scheduled list."
     raise UnknownTimer(f"no job {id_!r} is declared.{hint}")
-
-
-def _mistake(mistake: Mistake) -> dict[str, Any]:
-    file, line = mistake.place
-    return {"file": file, "line": line or None, "id": mistake.what or None, "text": mistake.text}
 
 
 def _praise(jobs: list[Any], files: list[str]) -> str:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kron import __version__
 from kron.core.duration import parse_duration
-from kron.core.errors import ScheduleError
+from kron.core.errors import ScheduleError, StorageError
 
+from .mistakes import end_if_mistaken
 from .screen import Options, fail, note, show_json
-from .source import find_live
+from .source import Live, find_live
 from .words import plain, short_moment
 
 if TYPE_CHECKING:
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
     from kron.sources.up import Up, Wish
 
 LISTED = 20
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _NAME_COLUMNS, _NEXT_COLUMNS = 32, 17
-_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+_FORMAT, _TIME = "%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S%z"
 
 Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILE]...",
-        help="A pyproject.toml, kron.toml or crontab. Default: the first two, from here upwards.",
+        help="A pyproject.toml, kron.toml or crontab. Default: the first two, found upwards.",
         show_default=False,
     ),
 ]
@@ -46,7 +49,7 @@ Reload = Annotated[
     bool,
     typer.Option(
         "--reload",
-        help="Have the kron up that runs here take its files again; if none runs, watch them.",
+        help="Make the running kron up read its files again. If none runs, start, and watch them.",
     ),
 ]
 Since = Annotated[
@@ -76,20 +79,23 @@ def up(
 ) -> None:
     """Run what pyproject.toml, kron.toml or a crontab declare, in the foreground.
 
-    SIGTERM and SIGINT drain, a second one stops at once; SIGHUP takes the files
-    again. A second kron up in one data directory waits, and takes over.
+    SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the files
+    again. A second kron up in one data directory stands by, and takes over.
     """
     options: Options = ctx.obj
-    drain_s = parse_duration(drain, argument="--drain", allow_zero=True) / 1_000_000
-    if is_reload and (live := find_live(options.data_dir)):
+    if is_once + is_check + is_dry_run + is_reload > 1:
+        raise typer.BadParameter("one of --once, --check, --dry-run, --reload at a time", ctx)
+    seconds = float(drain) if _NUMBER.fullmatch(drain) else drain
+    drain_s = parse_duration(seconds, argument="--drain", allow_zero=True) / 1_000_000
+    if is_reload and (live := _to_reload(options, waits=not no_wait)):
         _reload(options, live, files or [])
         return
     if is_check:
-        _praise(options, read_or_exit(files or ()))
+        _praise(options, read_or_exit(options, files or ()))
     elif is_dry_run:
         from .plan import show_dry_run
 
-        show_dry_run(options, read_or_exit(files or ()))
+        show_dry_run(options, read_or_exit(options, files or ()), since)
     else:
         from kron.sources.up import Wish
 
@@ -102,28 +108,30 @@ def up(
         _carry_out(options, wish, is_once=is_once)
 
 
-def read_or_exit(files: Sequence[str]) -> Declared:
+def read_or_exit(options: Options, files: Sequence[str]) -> Declared:
     """What the files declare (without any: those that are found); all mistakes in them at once are
-    lines on stderr, and exit 1. What imported modules print is on stderr too."""
-    from kron.sources.up import read
+    lines on stderr, with --json a document on stdout, and exit 1. What imported modules print is on
+    stderr, too."""
+    from kron import scheduler as program
+    from kron.sources.current import read
 
     with redirect_stdout(sys.stderr):
-        declared = read(files)
-    for mistake in declared.mistakes:
-        fail(str(mistake))
-    if declared.mistakes:
-        raise typer.Exit(1)
+        declared = read(files, program.default)
+    end_if_mistaken(options, declared)
     return declared
 
 
 def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
+    from kron.runtime.first import fill_streams, leave_process_one
     from kron.runtime.signals import Ear
     from kron.sources.notify import take_notifier
     from kron.sources.up import Up
 
+    fill_streams()
+    leave_process_one()
     ear = Ear()
     _log(wish.is_quiet)
-    declared = read_or_exit(wish.files)
+    declared = read_or_exit(options, wish.files)
     program = Up(wish, declared, take_notifier(os.environ), ear)
     if not program.start():
         return
@@ -136,7 +144,16 @@ def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
         raise typer.Exit(1)
 
 
-def _reload(options: Options, live: Any, files: Sequence[str]) -> None:
+def _to_reload(options: Options, *, waits: bool) -> Live | None:
+    """Whom to reload. If nobody is there one starts and watches its files, unless --no-wait forbids
+    it."""
+    live = find_live(options.data_dir)
+    if live is None and not waits:
+        raise StorageError(f"no kron up runs in {options.data_dir}.")
+    return live
+
+
+def _reload(options: Options, live: Live, files: Sequence[str]) -> None:
     from kron.sources.reloaded import in_words
 
     try:
@@ -165,11 +182,11 @@ def _introduce(options: Options, declared: Declared, program: Up) -> None:
     for remark in declared.notes:
         note(f"note: {remark}")
     timers = [timer for timer in program.timers() if timer["state"] != "orphaned"]
-    where = f"kept in {options.data_dir}"
-    note(
-        f"kron {__version__}, process {os.getpid()}: {_timers(len(timers))} from"
-        f" {', '.join(declared.files)}, {where}"
-    )
+    place, files = os.path.abspath(options.data_dir), ", ".join(declared.files)
+    who = f"kron {__version__}, process {os.getpid()}"
+    note(f"{who}: {_timers(len(timers))} from {files}, kept in {place}")
+    if not timers:
+        note("there is nothing to do: no timer is declared")
     for line in _lines(timers[:LISTED], options):
         note(line)
     if len(timers) > LISTED:
@@ -193,4 +210,4 @@ def _timers(count: int) -> str:
 def _log(is_quiet: bool) -> None:
     """To stderr, unless the program's modules set logging up themselves."""
     level = logging.WARNING if is_quiet else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format=_FORMAT)
+    logging.basicConfig(stream=sys.stderr, level=level, format=_FORMAT, datefmt=_TIME)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from .command import Command, importable_name
@@ -120,6 +121,8 @@ def _is(fn: Callable[..., Any], question: Callable[[Any], bool]) -> bool:
     """Ask it of the function behind partials, bound methods and callable objects."""
     while isinstance(fn, functools.partial):
         fn = fn.func
+    if isinstance(fn, type):  # to call it is to make one of it
+        return question(fn)
     return question(fn) or question(getattr(fn, "__call__", None))  # noqa: B004
 
 
@@ -136,7 +139,8 @@ def callable_name(fn: Any) -> str:
 
 def without_arguments(fn: Callable[..., Any]) -> Callable[[], Any]:
     """A function that calls this one without arguments, also if it could take a context; as a
-    coroutine function, if it is one. Raises TypeError if it cannot be called like this."""
+    coroutine function, if it is one. To exit with 0 is to come to an end, as for a program. Raises
+    TypeError if it cannot be called like this."""
     try:
         inspect.signature(fn).bind()
     except ValueError:  # a builtin that tells nothing of its parameters
@@ -146,10 +150,12 @@ def without_arguments(fn: Callable[..., Any]) -> Callable[[], Any]:
     Target(fn, (), {})
 
     def call() -> Any:
-        return fn()
+        with _well_ended():
+            return fn()
 
     async def call_async() -> Any:
-        return await fn()
+        with _well_ended():
+            return await fn()
 
     is_async = _is(fn, inspect.iscoroutinefunction)
     plain: Callable[[], Any] = call_async if is_async else call
@@ -167,3 +173,12 @@ def place_of(fn: Any) -> str:
     if code is None:
         return callable_name(fn)
     return f"{os.path.relpath(code.co_filename)}:{code.co_firstlineno}"
+
+
+@contextmanager
+def _well_ended() -> Iterator[None]:
+    try:
+        yield
+    except SystemExit as exc:
+        if exc.code not in (None, 0):
+            raise

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from kron.core import commands as c
@@ -43,53 +44,51 @@ class Enrolment:
         self._clock = clock
         self._max_concurrency = max_concurrency
         self._registry = Registry()
+        self._held: list[Registration] = []
+        self._holder = 0
 
     def register(
-        self,
-        name: str,
-        fn: Any,
-        options: ScheduleOptions,
-        *,
-        sync_verb: str = "",
-        origin: Origin = PROGRAM,
+        self, name: str, fn: Any, options: ScheduleOptions, *, sync_verb: str = ""
     ) -> tuple[Registration, bool]:
         """Check and keep it; says too whether there is a running scheduler to hand it to.
 
         Raises as `schedule()`; InsideEventLoop for a `sync_verb` on the scheduler's own thread.
         """
-        called_us = self._clock.now().wall_us
-        registration = self._registry.registration(name, fn, options, called_us, origin)
+        registration = self._checked(name, fn, options)
         if sync_verb:
             self._control.refuse_loop_thread(sync_verb)
-        with self._control.lock:  # a start that begins now takes it along, or the caller does
-            host = self._control.host
-            is_running = host is not None
-            limit = self._max_concurrency if host is None else host.max_concurrency
-            refuse_heavy((registration,), limit)
-            self._registry.claim(registration, origin)
-            if not is_running:
-                self._registry.add(registration)
-        return registration, is_running
+        if self._holder == threading.get_ident():
+            self._held.append(registration)
+            return registration, False
+        return registration, self._claimed(registration)
 
     def declare(self, declarations: Sequence[Declaration]) -> list[str]:
         """What files declare, as one `schedule()` each, and durable at once where a scheduler runs.
 
         Returns for each what became of it: created, updated or unchanged; "" if it waits for a
-        start. Raises what the first refused one raises; those before it stay.
+        start. Raises ScheduleError or TypeError; then nothing has changed.
         """
-        durable: list[Future[Any] | None] = []
         for error in self.taken(declarations).values():
             raise error
-        for each in declarations:
-            registration, is_running = self.register(
-                each.name, each.fn, each.options, sync_verb="schedule", origin=each.origin
-            )
-            command = registration.command()
-            durable.append(
-                self._control.submit(command, "schedule", registration) if is_running else None
-            )
-        wait([future for future in durable if future is not None])
-        return ["" if future is None else str(future.result()) for future in durable]
+        self._control.refuse_loop_thread("schedule")
+        checked = [self._checked(*each) for each in declarations]
+        origins = [each.origin for each in declarations]
+        return self._hand_in(checked, origins)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """What this thread registers meanwhile (an import does) is held, and forgotten in the end
+        unless `hand_held_in` comes before."""
+        self._holder, self._held = threading.get_ident(), []
+        try:
+            yield
+        finally:
+            self._holder, self._held = 0, []
+
+    def hand_held_in(self) -> None:
+        """What is held is registered now, as by `schedule()`, durable if a scheduler runs."""
+        held, self._held = self._held, []
+        self._hand_in(held, [PROGRAM] * len(held))
 
     def taken(self, declarations: Sequence[Declaration]) -> dict[str, ScheduleError]:
         """By name, what is wrong with those whose timers this program schedules itself."""
@@ -99,7 +98,36 @@ class Enrolment:
                 own = self._registry.own(places)
         else:
             own = self._control.ask(lambda reading: reading.own(places), "schedule")
+        own |= {each.name: each.target.fn for each in self._held if each.name in places}
         return {name: declared_twice(name, places[name], fn) for name, fn in own.items()}
+
+    def _checked(
+        self, name: str, fn: Any, options: ScheduleOptions, origin: Origin = PROGRAM
+    ) -> Registration:
+        called_us, host = self._clock.now().wall_us, self._control.host
+        registration = self._registry.registration(name, fn, options, called_us, origin)
+        limit = self._max_concurrency if host is None else host.max_concurrency
+        refuse_heavy((registration,), limit)
+        return registration
+
+    def _claimed(self, registration: Registration, origin: Origin = PROGRAM) -> bool:
+        """Keep it, unless there is a running scheduler to hand it to: whether there is one."""
+        with self._control.lock:  # a start that begins now takes it along, or the caller does
+            is_running = self._control.host is not None
+            self._registry.claim(registration, origin)
+            if not is_running:
+                self._registry.add(registration)
+        return is_running
+
+    def _hand_in(self, checked: list[Registration], origins: Sequence[Origin]) -> list[str]:
+        durable: list[Future[Any] | None] = []
+        for registration, origin in zip(checked, origins, strict=True):
+            is_running, command = self._claimed(registration, origin), registration.command()
+            durable.append(
+                self._control.submit(command, "schedule", registration) if is_running else None
+            )
+        wait([future for future in durable if future is not None])
+        return ["" if future is None else str(future.result()) for future in durable]
 
     def undeclare(self, besides: Iterable[str]) -> list[str]:
         """Remove the timers of the running scheduler that files declared, and declare no more (as

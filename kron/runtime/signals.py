@@ -17,7 +17,8 @@ EXIT_CODE = 130
 
 
 class Ear:
-    """Hears both signals from now on, in the main thread; nothing is interrupted for it.
+    """Hears both signals from now on, in the main thread; nothing is interrupted for them, nor
+    ended by a SIGHUP.
 
     (A handler that raises leaves a lock behind wherever it strikes: of the import system, say.
     test_as_process_one_a_signal_drains.) A second one that nobody is told of ends the program.
@@ -25,22 +26,28 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard = 0
+        self._told = 0
         self._tell: Callable[[], object] | None = None
         for number in NUMBERS:
             signal.signal(number, lambda *_: self._hear())
+        signal.signal(signal.SIGHUP, lambda *_: None)  # until somebody wants to hear it
 
     def hand_to(self, tell: Callable[[], object]) -> None:
         """Whoever is told of each signal: those to come, and now those that were heard."""
         self._tell = tell
-        for _ in range(self.heard):
-            tell()
+        self._pass_on(tell)
 
     def _hear(self) -> None:
         self.heard += 1
         if self._tell is not None:
-            self._tell()
+            self._pass_on(self._tell)
         elif self.heard > 1:
             os._exit(EXIT_CODE)
+
+    def _pass_on(self, tell: Callable[[], object]) -> None:
+        while self._told < self.heard:
+            self._told += 1
+            tell()
 
 
 def wait_until(done: Future[Any], on_signal: Callable[[], object]) -> None:

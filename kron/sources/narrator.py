@@ -26,17 +26,27 @@ class Narrator:
 
     def __init__(self) -> None:
         self.failures = 0
+        self._cut_short: set[int] = set()
 
     def see(self, events: Sequence[ev.Event]) -> None:
         """Say what they mean."""
         event: Any
         for event in events:
-            if type(event) is ev.RunFailed and event.reason != Stop.CRASHED:
-                self.failures += 1
-            say = SENTENCES.get(type(event))
-            if say is not None:
-                level, sentence = say(event)
+            kind = type(event)
+            if kind is ev.RunFailed:
+                self._count(event)
+            say = SENTENCES.get(kind)
+            if say is None or (kind is ev.RunRetrying and event.run in self._cut_short):
+                continue
+            level, sentence = say(event)
+            if sentence:
                 logger.log(level, "%s: %s", event.timer, sentence)
+
+    def _count(self, event: ev.RunFailed) -> None:
+        if event.reason != Stop.CRASHED:
+            self.failures += 1
+        if event.reason == Stop.SHUTDOWN:
+            self._cut_short.add(event.run)
 
 
 def _due(event: ev.RunDue) -> tuple[int, str]:
@@ -61,6 +71,19 @@ def _succeeded(event: ev.RunSucceeded) -> tuple[int, str]:
     return logging.INFO, f"done in {took(event.took_us)}"
 
 
+def _failed(event: ev.RunFailed) -> tuple[int, str]:
+    is_cut = event.reason == Stop.SHUTDOWN
+    return logging.WARNING, "cut short, and due again at the next start" if is_cut else ""
+
+
+def _updated(event: ev.TimerUpdated) -> tuple[int, str]:
+    return logging.INFO, "changed"
+
+
+def _removed(event: ev.TimerRemoved) -> tuple[int, str]:
+    return logging.INFO, "" if event.reason else "removed; its history stays"
+
+
 def _retrying(event: ev.RunRetrying) -> tuple[int, str]:
     return logging.INFO, f"attempt {event.attempt} follows at {_at(event.retry_us)}"
 
@@ -83,15 +106,18 @@ SENTENCES: dict[type[ev.Event], Callable[[Any], tuple[int, str]]] = {
     ev.RunDue: _due,
     ev.RunStarted: _started,
     ev.RunSucceeded: _succeeded,
+    ev.RunFailed: _failed,
     ev.RunRetrying: _retrying,
     ev.RunSkippedOverlap: _skipped,
     ev.RunMissed: _missed,
     ev.RunCancelled: _cancelled,
+    ev.TimerUpdated: _updated,
+    ev.TimerRemoved: _removed,
 }
 
 
 def _at(us: int) -> str:
-    return f"{from_us(us):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{from_us(us).astimezone():%Y-%m-%d %H:%M:%S%z}"
 
 
 def took(us: int) -> str:

@@ -25,17 +25,13 @@ class Notifier:
         self._has_failed = False
 
     def ready(self, status: str) -> None:
-        """The timers run (again, after `reloading`)."""
+        """The timers run (again, after `reloading`), or another process has them run for us."""
         self._tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
         """The files are being read again; `ready` follows."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._tell("RELOADING=1", f"MONOTONIC_USEC={now_us}")
-
-    def waiting(self, status: str) -> None:
-        """Not ready yet, and why."""
-        self._tell(f"STATUS={status}")
 
     def stopping(self) -> None:
         """Running runs may end, then the program does."""

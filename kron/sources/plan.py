@@ -19,6 +19,7 @@ from kron.core.errors import StorageError
 from kron.core.instants import text
 from kron.core.machine import Machine
 from kron.core.model import Definition, Now, RunState
+from kron.core.steering import Ago, Backfill, previewed, read_since
 from kron.core.views import schedule_text
 from kron.core.words import in_words
 from kron.opening import StartOptions, read_start
@@ -94,10 +95,11 @@ class PlanDocument(TypedDict):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What `up` would do. `changes` are in the order of the files, the removed ones last; if a
-    process holds the data directory (`holder`), they are what it would do on a reload.
+    process holds the data directory (`holder`), they are what taking the files there would change.
 
     `runs` would start at once (none, if a process runs: it starts what is due itself), and
-    `prospects` are all timers that would be carried out.
+    `prospects` are all timers that would be carried out. `backfills` has each recurring one, if
+    there is a time since which moments are to be made up for, and no process runs.
     """
 
     data_dir: str
@@ -107,6 +109,7 @@ class Plan:
     unchanged: int
     runs: list[RunNow]
     prospects: list[Prospect]
+    backfills: list[Backfill]
 
     @property
     def is_empty(self) -> bool:
@@ -116,6 +119,10 @@ class Plan:
     def count(self, kind: Kind) -> int:
         """How many timers are added, changed or removed."""
         return sum(each["change"] == kind for each in self.changes)
+
+    def begun(self) -> list[Backfill]:
+        """The backfills of which there is something to run."""
+        return [each for each in self.backfills if each["scheduled_at"]]
 
     def document(self) -> PlanDocument:
         """The changes as JSON."""
@@ -133,15 +140,22 @@ class Plan:
 
 
 def make_plan(
-    data_dir: str, declared: Declared, now: Now, others: Iterable[Registration] = ()
+    data_dir: str,
+    declared: Declared,
+    now: Now,
+    others: Iterable[Registration] = (),
+    since: Ago | None = None,
 ) -> Plan:
     """What `up` would do at `now` (the wall clock's; elapsed time stands still) with declarations
     that have no mistakes. `others` are what the program schedules beside them, which a reload does
-    not do again. Reads the log without its lock; creates and changes nothing.
+    not do again; `since` is that of `start()`. Reads the log without its lock; creates and changes
+    nothing.
 
-    Raises StorageError if the log cannot be used; where there is none, everything is added.
+    Raises StorageError if the log cannot be used (where there is none, everything is added), and
+    ScheduleError or TypeError for a wrong `since`.
     """
     assert not declared.mistakes
+    since_us = None if since is None else read_since(since, None, now.wall_us, argument="since")
     holder = find_holder(DataDir(data_dir, read_only=True))
     own = [] if holder.is_held else [each._replace(called_us=now.wall_us) for each in others]
     places = {each.name: place_of(each.target.fn) for each in own}
@@ -160,6 +174,7 @@ def make_plan(
         sum(answer == "unchanged" for answer in trial.answers.values()),
         list(trial.runs()),
         [trial.prospect(each, places[each.name]) for each in trial.registrations],
+        [] if since_us is None else list(trial.backfills(since_us)),
     )
 
 
@@ -309,3 +324,14 @@ class _Trial:
                     "stands_for": run.missed,
                     "starts": run.is_under_way,
                 }
+
+    def backfills(self, since_us: int) -> Iterator[Backfill]:
+        """What a start begins, then, for each timer that recurs; nothing, if a process runs."""
+        if self.start is None:
+            return
+        state = self.machine.state
+        for each in self.registrations:
+            timer = state.timers.get(each.name)
+            if timer is not None and not timer.definition.is_one_shot:
+                command = c.Backfill(each.name, since_us, self.now.wall_us)
+                yield previewed(state, timer, command)

@@ -40,9 +40,9 @@ def find_files(start: str = ".") -> list[str]:
             nearest = nearest or [project]
             found.remove(project)
         if found:
-            return [_shown(file) for file in found]
+            return [shown(file) for file in found]
     if nearest:
-        return [_shown(file) for file in nearest]
+        return [shown(file) for file in nearest]
     raise NothingDeclared(f"no {PYPROJECT} and no {KRON} in {here} or above it. Name a file.")
 
 
@@ -174,7 +174,7 @@ def _line(what: Timer | Mistake) -> int:
     return what.place.line
 
 
-def _shown(file: Path) -> str:
+def shown(file: Path) -> str:
     """As people would name it: relative, if that is shorter."""
     relative = os.path.relpath(file)
     return min(relative, str(file), key=len)

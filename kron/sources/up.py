@@ -6,23 +6,20 @@ That is the default one, so what the imported modules schedule in code comes alo
 from __future__ import annotations
 
 import logging
-import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import NamedTuple, cast
 
 from kron import scheduler as program
 from kron.core.errors import (
-    AlreadyStarted,
     DataDirLocked,
-    KronError,
     KronStopped,
     NotStarted,
-    ScheduleError,
 )
 from kron.core.steering import Ago
 from kron.core.views import TimerStatus
@@ -34,17 +31,18 @@ from kron.scheduler import Scheduler
 from kron.server.holder import find_holder
 from kron.storage.datadir import DataDir
 
-from .declared import Declared, Mistake
+from .current import Current
+from .declared import Declared
 from .echo import Echo
 from .narrator import Narrator
 from .notify import Notifier
-from .reading import find_files, read_files
-from .reloaded import Mistaken, Reloaded, in_words
 
 logger = logging.getLogger("kron")
 
 LOOK_SECONDS = 0.2
-"""How often a lock that somebody has, or the files, are looked at."""
+"""How often a lock that somebody has is looked at."""
+UNSEEN_SECONDS = 1.0
+"""How often it is tried, if nobody can see who has it."""
 _DUE_SECONDS = 0.02
 
 
@@ -58,17 +56,6 @@ class Wish(NamedTuple):
     waits: bool = True
     watches: bool = False
     is_quiet: bool = False
-
-
-def read(files: Sequence[str], scheduler: Scheduler = program.default) -> Declared:
-    """What these files declare, or those that are found, for that scheduler: a timer that the
-    program schedules itself is among the mistakes. Raises NothingDeclared."""
-    declared = read_files(files or find_files())
-    places = {timer.name: timer for timer in declared.timers}
-    for name, error in scheduler._enrolment.taken(declared.declarations()).items():
-        timer = places[name]
-        declared.mistakes.append(Mistake(timer.place, timer.id, str(error)))
-    return declared
 
 
 class Up:
@@ -86,14 +73,15 @@ class Up:
         scheduler: Scheduler = program.default,
     ) -> None:
         self._wish = wish
-        self._declared = declared
         self._notifier = notifier
         self._ear = ear
         self._scheduler = scheduler
+        self._current = Current(wish.files, declared, notifier, scheduler)
         self._narrator = Narrator()
-        self._lock = threading.Lock()
         self._started_us = 0
-        self._host: Host
+        self._is_stopping = False
+        self._hung_up: SimpleQueue[None] = SimpleQueue()  # a handler may interrupt its put
+        self._host: Host | None = None
         scheduler._on_host = self._prepare
 
     # -- from start to end -------------------------------------------------------------------
@@ -102,34 +90,27 @@ class Up:
         """Have the timers carried out, when the data directory is free; those that files declared
         and declare no more are removed. False if a signal came while it waited for that.
 
-        Raises DataDirLocked, if nobody is to wait for it, AlreadyStarted, and as
-        `Scheduler.start`.
+        Raises DataDirLocked, if nobody is to wait for it, and as `Scheduler.start`.
         """
-        if self._scheduler._control.host is not None:
-            raise AlreadyStarted(
-                "a module that the files name has started the scheduler when it was imported. Put"
-                ' its kron.start() under `if __name__ == "__main__":`.'
-            )
-        enrolment = self._scheduler._enrolment
-        enrolment.declare(self._declared.declarations())
+        self._spawn(self._reload)
+        signal.signal(signal.SIGHUP, lambda *_: self._hung_up.put(None))
+        self._notifier.watch(self._is_well)
         if not self._open():
             return False
         self._started_us = time.time_ns() // 1000
-        for name in enrolment.undeclare(self._declared.by_name()):
-            logger.info("%s: removed, no file declares it any more; its history stays", name)
-        signal.signal(signal.SIGHUP, lambda *_: self._spawn(self._reload_logged))
+        self._current.sweep()
         if self._wish.watches:
-            self._spawn(self._watch)
-        self._notifier.watch(self._is_well)
-        self._notifier.ready(f"{len(self._declared.timers)} timers")
-        self._ear.hand_to(self._hear)
+            self._spawn(lambda: self._current.watch(self._started.over.done))
+        self._notifier.ready(self._current.status)
         return True
 
     def wait(self) -> None:
         """Until SIGINT or SIGTERM, which drain; a second one stops at once. Also as PID 1. Raises
         KronStopped if the scheduler has failed."""
-        wait_until(self._host.over, self._hear)
-        self._host.raise_failure()
+        self._ear.hand_to(self._hear)
+        wait_until(self._started.over, self._hear)
+        self._started.raise_failure()
+        logger.info("stopped")
 
     def finish_due(self) -> int:
         """Until what was due when it started has ended, or waits for a retry, or a signal comes;
@@ -147,75 +128,6 @@ class Up:
         """All timers that its scheduler has, by next run."""
         return self._scheduler.list()
 
-    # -- taking the files again --------------------------------------------------------------
-
-    def reload(self, files: Sequence[str] = ()) -> Reloaded:
-        """Take what the files declare now, while everything runs. Any thread but the scheduler's.
-
-        Modules that were imported stay as they are: new code of theirs comes with a restart. Raises
-        Mistaken (nothing has changed), ScheduleError if other files than these are carried out.
-        """
-        own = self._declared.files
-        if files and {os.path.abspath(file) for file in own} != set(files):
-            raise ScheduleError(
-                f"the running kron up carries out {', '.join(own)}, not {', '.join(files)}."
-            )
-        with self._lock:
-            self._notifier.reloading()
-            try:
-                return self._take(read(self._wish.files, self._scheduler))
-            finally:
-                self._notifier.ready(f"{len(self._declared.timers)} timers")
-
-    def _take(self, declared: Declared) -> Reloaded:
-        if declared.mistakes:
-            raise Mistaken(declared.mistakes)
-        enrolment = self._scheduler._enrolment
-        became = enrolment.declare(declared.declarations())
-        removed = enrolment.undeclare(declared.by_name())
-        notes = [str(note) for note in declared.notes]
-        if declared.settings != self._declared.settings:
-            notes.append("settings of the scheduler have changed; they need a restart")
-        self._declared = declared
-        names = [timer.name for timer in declared.timers]
-        by_word = {
-            word: [name for name, its in zip(names, became, strict=True) if its == word]
-            for word in ("created", "updated", "unchanged")
-        }
-        return {
-            "files": list(declared.files),
-            "added": by_word["created"],
-            "changed": by_word["updated"],
-            "removed": removed,
-            "unchanged": len(by_word["unchanged"]),
-            "notes": notes,
-        }
-
-    def _reload_logged(self) -> None:
-        """Reload; there is nobody to answer."""
-        try:
-            reloaded = self.reload()
-        except Mistaken as exc:
-            for mistake in exc.mistakes:
-                logger.error("not reloaded: %s", mistake)
-        except KronError as exc:
-            logger.error("not reloaded: %s", exc)
-        else:
-            logger.info("%s", in_words(reloaded))
-
-    def _watch(self) -> None:
-        """Reload whenever a file has changed, as long as the scheduler runs."""
-        before = self._seen()
-        while not self._host.over.done():
-            time.sleep(LOOK_SECONDS)
-            now = self._seen()
-            if now != before:
-                before = now
-                self._reload_logged()
-
-    def _seen(self) -> list[tuple[int, int, int] | None]:
-        return [_version(Path(file)) for file in self._declared.files]
-
     # -- parts -------------------------------------------------------------------------------
 
     def _is_open(self, reading: Reading) -> bool:
@@ -224,38 +136,76 @@ class Up:
     def _prepare(self, host: Host) -> None:
         self._host = host
         host.on_events = self._narrator.see
-        host.reload = self.reload
-        if not self._wish.is_quiet:
+        host.reload = self._current.reload
+        if not self._wish.is_quiet and sys.stdout is not None:
             host.outputs = Echo(host.outputs)
 
     def _open(self) -> bool:
-        """Start the scheduler; while another process has the directory, wait for its end. False if
-        a signal came first."""
-        options = cast(StartOptions, {**self._declared.settings, "since": self._wish.since})
-        place = DataDir(self._wish.data_dir, read_only=True)
+        """Start the scheduler; while another process has the directory, stand by, and then take
+        what the files say by then. False if a signal came first."""
+        holder: int | None = -1
         while not self._ear.heard:
+            settings = {**self._current.declared.settings, "since": self._wish.since}
             try:
-                self._scheduler.start(self._wish.data_dir, **options)
-                return True
+                self._scheduler.start(self._wish.data_dir, **cast(StartOptions, settings))
             except DataDirLocked as exc:
                 if not self._wish.waits:
                     raise
-                who = "another process" if exc.pid is None else f"process {exc.pid}"
-                logger.info("%s is in use by %s; waiting for it to end", place.shown, who)
-                self._notifier.waiting(f"waiting for {who}")
-            while find_holder(place).is_held and not self._ear.heard:
-                time.sleep(LOOK_SECONDS)
+                self._stand_by(exc.pid, is_told=exc.pid == holder)
+                holder = exc.pid
+                self._current.refresh()
+                continue
+            if holder != -1:
+                logger.info("%s has ended; taken over", _process(holder))
+            return True
         return False
 
+    def _stand_by(self, pid: int | None, *, is_told: bool) -> None:
+        """Until the directory seems to be free. Of a holder in another container nobody here can
+        see whether it lives, so that is found out now and then."""
+        place = DataDir(self._wish.data_dir, read_only=True)
+        if not is_told:
+            logger.info("%s is in use by %s; waiting for it to end", place.shown, _process(pid))
+            self._notifier.ready(f"standing by for {_process(pid)}")
+        end_s = time.monotonic() + UNSEEN_SECONDS
+        while not self._ear.heard:
+            time.sleep(LOOK_SECONDS)
+            if find_holder(place).is_held:
+                end_s = 0.0
+            elif time.monotonic() > end_s:
+                return
+
+    @property
+    def _started(self) -> Host:
+        assert self._host is not None
+        return self._host
+
+    def _reload(self) -> None:
+        """Thread: take the files again for each SIGHUP; once for many at a time."""
+        while self._hung_up.get() is None:
+            with suppress(Empty):
+                while True:
+                    self._hung_up.get_nowait()
+            if self._started_us and not self._is_stopping:
+                self._current.reload_unasked()
+
     def _hear(self) -> None:
+        drain_s = self._wish.drain_s
+        if self._is_stopping:
+            logger.info("stopping at once")
+        else:
+            logger.info("stopping; running runs may end within %g s", drain_s)
+        self._is_stopping = True
         self._notifier.stopping()
-        self._host.hear_signal(self._wish.drain_s)
+        self._started.hear_signal(drain_s)
 
     def _is_well(self) -> bool:
-        """Whether the event loop answers. Blocks as long as it does not."""
+        """Whether the event loop answers, if there is one. Blocks as long as it does not."""
+        if not self._started_us:
+            return True
         try:
             self._scheduler._control.ask(lambda _: None, "status")
-        except KronStopped:
+        except (NotStarted, KronStopped):
             return False
         return True
 
@@ -263,9 +213,5 @@ class Up:
         threading.Thread(target=work, name="kron-files", daemon=True).start()
 
 
-def _version(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _process(pid: int | None) -> str:
+    return "another process" if pid is None else f"process {pid}"

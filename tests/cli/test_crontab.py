@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -69,6 +70,19 @@ def test_all_mistakes_come_on_stderr() -> None:
     result = pasted("61 * * * * a\nnonsense\n@daily b\n", code=1)
     assert result.stdout == ""
     assert [line[:13] for line in result.stderr.splitlines()] == ["kron: stdin:1", "kron: stdin:2"]
+
+
+def test_with_json_the_mistakes_are_a_document() -> None:
+    result = pasted("61 * * * * a\n@daily b\nnonsense\n", "--json", code=1)
+    found = json.loads(result.stdout)
+    assert found.keys() == {"files", "mistakes"}
+    assert found["files"] == ["stdin"]
+    assert [(each["file"], each["line"]) for each in found["mistakes"]] == [
+        ("stdin", 1),
+        ("stdin", 3),
+    ]
+    assert all(each.keys() == {"file", "line", "id", "text"} for each in found["mistakes"])
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize(

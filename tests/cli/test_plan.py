@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ import orjson
 import pytest
 
 import kron
-from kron.cli.plan_text import Clock
+from kron.cli.plan_text import Clock, _backfilled
+from kron.core.steering import Backfill
 from kron.sources.plan import FieldChange, NextRun, PlanDocument, TimerChange
 from kron.sources.reading import read_files
 from kron.testing.clock import VirtualClock
@@ -154,6 +156,31 @@ def test_mistakes_are_told_all_at_once(cli: Kron) -> None:
     assert not cli.directory.exists()
 
 
+@pytest.mark.parametrize(
+    "args",
+    [("plan",), ("up",), ("up", "--check"), ("up", "--dry-run"), ("up", "--once")],
+    ids=" ".join,
+)
+def test_with_json_mistakes_are_a_document(cli: Kron, args: tuple[str, ...]) -> None:
+    write(cli, '[timers.a]\ncron = "61 * * * *"\ncommand = "true"\n')
+    result = cli(*args, "--json", "kron.toml", "nowhere.toml", code=1)
+    (mistake,) = read_files(["kron.toml"]).mistakes
+    assert orjson.loads(result.stdout) == {
+        "files": ["kron.toml", "nowhere.toml"],
+        "mistakes": [
+            {"file": "kron.toml", "line": 2, "id": "a", "text": mistake.text},
+            {
+                "file": "nowhere.toml",
+                "line": None,
+                "id": None,
+                "text": "cannot be read: No such file or directory.",
+            },
+        ],
+    }
+    assert result.stderr == ""
+    assert not cli.directory.exists()
+
+
 def test_a_file_that_is_not_there_is_a_mistake(cli: Kron) -> None:
     assert "cannot be read" in cli("plan", "nowhere.toml", code=1).stderr
 
@@ -170,7 +197,7 @@ def test_a_damaged_log_is_an_error(cli: Kron) -> None:
     assert (result.stdout, result.stderr[:6]) == ("", "kron: ")
 
 
-def test_while_a_runtime_is_alive_it_tells_what_a_reload_does(cli: Kron) -> None:
+def test_while_a_process_is_alive_it_tells_what_taking_the_files_does(cli: Kron) -> None:
     write(cli, BEFORE.replace('"true"', '"sleep 60"'))
     scheduler = kron.Scheduler()
     scheduler._enrolment.declare(read_files(["kron.toml"]).declarations())
@@ -180,7 +207,8 @@ def test_while_a_runtime_is_alive_it_tells_what_a_reload_does(cli: Kron) -> None
         until(lambda: (scheduler.status("report") or {})["state"] == "running")
         write(cli, AFTER.replace('"true"', '"sleep 60"'))
         result = cli("plan", code=2, columns=200)
-        assert "is in use by process" in result.stderr
+        told = f"is in use by process {os.getpid()}; this is what taking these files now would"
+        assert told in result.stderr
         assert "is under way and ends by itself" in result.stdout
         assert "overdue" not in result.stdout
         assert scheduler.status("new") is None
@@ -208,6 +236,58 @@ def test_a_dry_run_tells_what_starts_at_once_and_next(cli: Kron) -> None:
     document = cli.json("up", "--dry-run")
     assert "report" in {run["timer"] for run in document["runs"]}
     assert {each["timer"] for each in document["timers"]} == {"report", "same", "old"}
+
+
+def test_a_dry_run_tells_what_would_be_backfilled(cli: Kron) -> None:
+    lived(cli, BEFORE, timedelta(hours=3), "1m")
+    longest = "n" * 128
+    write(cli, f'{BEFORE}[timers.{longest}]\nevery = "1m"\ncommand = "true"\n')
+    result = cli("up", "--dry-run", "--since", "2d")
+    titles = [block.partition("\n")[0] for block in result.stdout.split("\n\n")]
+    assert titles == ["would run at once", "would be backfilled", "would run next"]
+    lines = result.stdout.split("\n\n")[1].splitlines()[1:]
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert re.fullmatch(r"4\d moments, \w{3} \d\d:00 to .*\d\d:00 UTC", told["report"])
+    assert re.fullmatch(r"2 moments, \w{3} 05:00 to .*05:00 UTC", told["old"])
+    assert re.fullmatch(r"2,8\d\d moments, from \w{3} [\d:]+ UTC", lines[-1].split(maxsplit=1)[1])
+    assert not cli("up", "--dry-run", "--since", "0.001s").stdout.count("moment")
+    begun = {
+        each["timer"]: each for each in cli.json("up", "--dry-run", "--since", "2d")["backfills"]
+    }
+    assert begun["old"].keys() == Backfill.__annotations__.keys()
+    assert begun["old"]["moments"] == 2
+    assert cli.json("up", "--dry-run")["backfills"] == []
+
+
+def test_nothing_to_backfill_is_said_too(cli: Kron) -> None:
+    text = cli("up", "--dry-run", "--since", "1ms").stdout
+    assert "would be backfilled\n  (nothing)\n" in text
+    assert cli.json("up", "--dry-run", "--since", "1ms")["backfills"] == []
+
+
+@pytest.mark.parametrize("since", ["2999-01-01T00:00:00Z", "2026-01-01T00:00:00", "soon"])
+def test_a_dry_run_refuses_a_since_as_up_does(cli: Kron, since: str) -> None:
+    dry = cli("up", "--dry-run", "--since", since, code=1)
+    assert (dry.stdout, dry.stderr.count("\n")) == ("", 1)
+    assert dry.stderr.startswith("kron: since=")
+    assert not cli.directory.exists()
+
+
+def test_a_backfill_in_words() -> None:
+    clock = Clock(UTC, datetime(2027, 1, 4, 8, 30, tzinfo=UTC))
+    moments = [f"2027-01-04T0{hour}:00:00+00:00" for hour in range(3)]
+    backfill: Backfill = {
+        **{"timer": "a", "since": moments[0], "until": moments[-1], "dry_run": True, "done": 0},
+        **{"moments": 3, "scheduled_at": moments},
+    }
+    assert _backfilled(backfill, clock) == "3 moments, 00:00 to 02:00 UTC"
+    days: Backfill = {**backfill, "scheduled_at": ["2027-01-03T09:00:00+00:00", *moments[1:]]}
+    assert _backfilled(days, clock) == "3 moments, Sun 09:00 to Mon 02:00 UTC"
+    one: Backfill = {**backfill, "moments": 1, "scheduled_at": moments[:1]}
+    assert _backfilled(one, clock) == "1 moment, 00:00 UTC"
+    more: Backfill = {**backfill, "moments": 1234}
+    assert _backfilled(more, clock) == "1,234 moments, from 00:00 UTC"
 
 
 def test_an_instant_has_its_weekday_and_a_date_where_that_is_not_enough() -> None:

@@ -51,7 +51,8 @@ def follow(project: Project, stack: ExitStack, command: str, shown: str) -> None
     words = shlex.split(command, comments=True)[1:]
     if words == ["up"]:
         up = stack.enter_context(project.up(TZ="UTC"))
-        eventually(lambda: {*begins(shown)} <= {*begins(up.said)}, 60)
+        here = str(project.place)
+        eventually(lambda: {*begins(shown)} <= {*begins(up.said.replace(here, "/srv/app"))}, 60)
         return
     wanted = int((re.findall(r"# exit code (\d)", command) or [0])[0])
     done = project.kron(*words, COLUMNS="80", TZ="UTC")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kron
-from kron.core.errors import LogCorrupt, StorageError
+from kron.core.errors import LogCorrupt, ScheduleError, StorageError
 from kron.core.instants import text
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin, Registry
@@ -60,13 +60,18 @@ class World:
         if self.hangs:
             await self.clock.sleep("3000d")
 
-    def up(self, found: Declared, own: Callable[[VirtualScheduler], None] | None = None) -> None:
+    def up(
+        self,
+        found: Declared,
+        own: Callable[[VirtualScheduler], None] | None = None,
+        since: str | None = None,
+    ) -> None:
         """What `kron up` does; `own` schedules what the program has itself."""
         self.scheduler = VirtualScheduler(self.clock, data_dir=self.place)
         if own is not None:
             own(self.scheduler)
         self.scheduler._enrolment.declare(found.declarations())
-        self.scheduler.start(**found.settings)
+        self.scheduler.start(since=since, **found.settings)
         self.scheduler._enrolment.undeclare(found.by_name())
 
     def down(self) -> None:
@@ -85,8 +90,8 @@ class World:
         """Time passes while no process is there."""
         asyncio.run(self.clock.advance(duration))
 
-    def plan(self, found: Declared) -> Plan:
-        return make_plan(self.place, found, self.clock.now())
+    def plan(self, found: Declared, since: str | None = None) -> Plan:
+        return make_plan(self.place, found, self.clock.now(), since=since)
 
 
 @pytest.fixture
@@ -322,6 +327,58 @@ def test_a_one_shot_that_ended_long_ago_is_let_go_and_no_change(world: World) ->
         world.lived(found, "1m")
 
 
+# -- what it backfills ----------------------------------------------------------------------------
+
+SINCE = "2027-01-04T03:30:00Z"
+
+
+def test_a_backfill_is_told_of_each_timer_that_recurs(world: World) -> None:
+    found = declared({"new": HOURLY, "launch": {"after": "1h"}, "daily": {"cron": "0 12 * * *"}})
+    new, daily = world.plan(found, SINCE).backfills
+    assert (new["timer"], new["moments"], new["done"], new["dry_run"]) == ("new", 3, 0, True)
+    assert [each[11:16] for each in new["scheduled_at"]] == ["04:00", "05:00", "06:00"]
+    assert (new["since"][11:16], new["until"][11:16]) == ("03:30", "06:30")
+    assert (daily["timer"], daily["moments"], daily["scheduled_at"]) == ("daily", 0, [])
+    assert [each["timer"] for each in world.plan(found, SINCE).begun()] == ["new"]
+    assert world.plan(found).backfills == []
+
+
+def test_the_backfill_of_the_plan_is_that_of_the_start(world: World) -> None:
+    world.lived(declared({"report": HOURLY, "old": HOURLY, "same": {"every": "20m"}}), "2h")
+    world.later("3h")
+    found = declared(
+        {
+            "report": {"cron": "*/30 * * * *", "missed": "all"},
+            "same": {"every": "20m"},
+            "new": {"every": "hour", "missed": "skip"},
+        },
+        world.slow,
+    )
+    plan = world.plan(found, SINCE)
+    assert [each["timer"] for each in plan.begun()] == ["report", "same", "new"]
+    world.hangs = True
+    world.up(found, since=SINCE)
+    assert world.scheduler is not None
+    for each in plan.backfills:
+        status = world.scheduler.status(each["timer"])
+        assert status is not None
+        assert status["backfill"] is not None
+        assert status["backfill"]["moments"] == each["moments"]
+        assert status["backfill"]["since"] == each["since"]
+    world.down()
+
+
+@pytest.mark.parametrize("since", ["2027-01-04T06:30:01Z", "2027-01-04T03:30:00", "soon", "-1h"])
+def test_a_wrong_since_is_an_error_as_at_the_start(world: World, since: str) -> None:
+    found = declared({"report": HOURLY})
+    with pytest.raises(ScheduleError) as planned:
+        world.plan(found, since)
+    with pytest.raises(ScheduleError) as started:
+        world.up(found, since=since)
+    assert str(planned.value) == str(started.value)
+    assert "since=" in str(planned.value)
+
+
 # -- a runtime that lives, a log that cannot be read ----------------------------------------------
 
 
@@ -330,9 +387,10 @@ def test_while_a_process_runs_nothing_starts_by_the_plan(world: World) -> None:
     world.up(declared({"report": HOURLY, "old": HOURLY}, world.slow))
     assert world.scheduler is not None
     world.scheduler.advance("1h")
-    plan = world.plan(declared({"report": {"cron": "0 10 * * *"}}, world.slow))
+    plan = world.plan(declared({"report": {"cron": "0 10 * * *"}}, world.slow), SINCE)
     report, old = plan.changes
     assert plan.holder.is_held
+    assert plan.backfills == []
     assert plan.document()["pid"] is not None
     assert fates(report) == fates(old) == [("under_way", 1, "07:00")]
     assert (at(report["next_before"]), at(report["next_after"])) == ("04 08:00", "04 10:00")

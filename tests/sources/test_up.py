@@ -270,9 +270,11 @@ def test_a_name_in_code_and_in_a_file_is_a_mistake_that_names_both(project):
 def test_a_module_that_starts_the_scheduler_itself_is_told_of(project):
     project.write("app/eager.py", "import kron\nkron.start()\ndef work(): ...\n")
     project.write("kron.toml", '[timers.a]\nevery = "1h"\nentrypoint = "app.eager:work"\n')
-    done = project.kron("up")
-    assert done.returncode == 1
-    assert "has started the scheduler when it was imported" in done.stderr
+    for verb in (("up",), ("up", "--check"), ("plan",)):
+        done = project.kron(*verb)
+        assert done.returncode == 1
+        assert "kron.start() was reached while this module was only imported" in done.stderr
+    assert not (project.place / ".kron").exists()
 
 
 def test_two_signals_end_one_that_has_not_started_yet(project):
@@ -437,7 +439,7 @@ def test_files_with_mistakes_are_not_taken(project):
         assert ["kron", "kron.toml:9", "bad"] in about
         assert ["kron", "kron.toml:10", "worse"] in about
         up.program.send_signal(signal.SIGHUP)
-        up.until_said("not reloaded: kron.toml:9: bad: ")
+        up.until_said("the files are not taken: kron.toml:9: bad: ")
         assert names(project) == ["beat", "same"]
         assert up.end() == 0
 
@@ -449,7 +451,7 @@ def test_reload_without_a_running_one_watches_the_files(project):
         project.write("kron.toml", CHANGED)
         up.until_said("1 added: other; 1 removed: beat")
         project.write("kron.toml", "[")
-        up.until_said("not reloaded: kron.toml:1")
+        up.until_said("the files are not taken: kron.toml:1")
         project.write("kron.toml", FORMER)
         up.until_said("1 added: beat; 1 removed: other")
         assert up.end() == 0
@@ -503,20 +505,274 @@ def test_a_service_manager_that_is_not_there_is_told_of_once(project):
     assert up.said.count("the service manager at nobody is not reached") == 1
 
 
+UNSHARE = ("unshare", "-pf", "--mount-proc", "--kill-child")
+needs_unshare = pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"]).returncode != 0,
+    reason="this machine does not let us make a process namespace (unshare -pf)",
+)
+
+
+def first_of(unshare: int) -> int:
+    """Process 1 of that namespace, by its number here."""
+    (child,) = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
+    return int(child)
+
+
+@needs_unshare
 def test_as_process_one_a_signal_drains(project):
     """A container: the kernel gives process 1 no signal that it has no handler for."""
-    unshare = ("unshare", "-pf", "--kill-child")
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
-        pytest.skip("this machine does not let us make a process namespace (unshare -pf)")
     project.write("kron.toml", SLOW)
-    with project.up(wrap=unshare) as up:
+    with project.up(wrap=UNSHARE) as up:
         project.until_lines(lambda lines: lines == ["begin"])
         up.until_up()
-        assert "process 1:" in up.said
-        pid = up.program.pid
-        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(child), signal.SIGTERM)
+        os.kill(first_of(up.program.pid), signal.SIGTERM)
         project.write("gate", "")
         assert up.program.wait(LONG_S) == 0
     assert project.lines() == ["begin", "end"]
     assert judged(project.place / ".kron") == []
+
+
+@needs_unshare
+def test_as_process_one_its_exit_code_is_that_of_the_scheduler(project):
+    project.write("kron.toml", SLOW.replace("slow", "fail") + "max_attempts = 1\n")
+    with project.up("--once", wrap=UNSHARE) as up:
+        assert up.program.wait(LONG_S) == 1
+    with project.up(wrap=UNSHARE) as up:
+        up.until_up()
+        first = first_of(up.program.pid)
+        (child,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        assert up.program.wait(LONG_S) == 137
+
+
+@needs_unshare
+def test_as_process_one_it_reaps_whom_commands_leave_behind(project):
+    daemon = "(setsid sleep 0.05 >/dev/null 2>&1 &)"
+    project.write(
+        "kron.toml",
+        f"""
+        [timers.leaves]
+        every = "100ms"
+        command = "{daemon}; grep -s Z.*zombie /proc/[0-9]*/status | wc -l >> zombies"
+        shell = true
+        """,
+    )
+    with project.up(wrap=UNSHARE) as up:
+        zombies = project.place / "zombies"
+        eventually(lambda: zombies.exists() and len(zombies.read_text().split()) > 10, LONG_S)
+        up.until_up()
+        os.kill(first_of(up.program.pid), signal.SIGTERM)
+        assert up.program.wait(LONG_S) == 0
+    assert max(map(int, zombies.read_text().split())) < 4
+
+
+def test_one_that_stands_by_takes_over_what_the_files_say_by_then(project):
+    project.write("kron.toml", BEAT)
+    with first_and_second(project) as (first, second):
+        second.until_said("waiting for it to end")
+        second.program.send_signal(signal.SIGHUP)
+        project.write("kron.toml", BEAT.replace("beat", "other"))
+        assert project.kron("up", "--reload").returncode == 0
+        first.program.send_signal(signal.SIGKILL)
+        second.until_said("other: done")
+        assert second.end() == 0
+    assert names(project) == ["other"]
+    assert judged(project.place / ".kron") == []
+
+
+def test_one_that_stands_by_keeps_to_what_it_read_if_there_are_mistakes_by_then(project):
+    project.write("kron.toml", BEAT)
+    with first_and_second(project) as (first, second):
+        second.until_said("waiting for it to end")
+        project.write("kron.toml", "[")
+        first.program.send_signal(signal.SIGKILL)
+        second.until_said("the files are not taken: kron.toml:1")
+        second.until_said("beat: done")
+        assert second.end() == 0
+
+
+def test_a_setting_needs_a_restart_and_says_so(project):
+    project.write("kron.toml", "max_concurrency = 4\n" + BEAT)
+    with project.up() as up:
+        up.until_up()
+        project.write("kron.toml", "max_concurrency = 2\n" + BEAT)
+        notes = project.json("up", "--reload")["notes"]
+        assert notes == ["max_concurrency = 2 needs a restart (4 is in force)"]
+        project.write("kron.toml", "max_concurrency = 4\n" + BEAT)
+        assert project.json("up", "--reload")["notes"] == []
+
+
+def test_what_is_cut_short_by_the_end_is_said_to_be_due_again(project):
+    project.write("kron.toml", '[timers.long]\nafter = "0s"\ncommand = "sleep 60"\n')
+    with project.up("--drain", "0.1") as up:
+        up.until_said("long: started")
+        up.until_up()
+        assert up.end() == 0
+    assert "stopping; running runs may end within 0.1 s" in up.said
+    assert "long: cut short, and due again at the next start" in up.said
+    assert up.said.endswith("stopped\n")
+
+
+@pytest.mark.parametrize("flags", [("--once", "--check"), ("--reload", "--dry-run")])
+def test_verbs_that_exclude_each_other_are_wrong_usage(project, flags):
+    project.write("kron.toml", BEAT)
+    assert project.kron("up", *flags).returncode == 2
+
+
+def test_reload_without_waiting_needs_somebody_to_reload(project):
+    project.write("kron.toml", BEAT)
+    done = project.kron("up", "--reload", "--no-wait")
+    assert done.returncode == 1 and "no kron up runs in .kron" in done.stderr
+
+
+@needs_unshare
+def test_one_that_stands_by_in_another_container_is_quiet_and_takes_over(project):
+    """The kernel lists the locks of one's own process namespace only."""
+    project.write("kron.toml", BEAT)
+    with project.up(wrap=UNSHARE) as first:
+        first.until_up()
+        with project.up(wrap=UNSHARE) as second:
+            second.until_said("waiting for it to end")
+            time.sleep(2.5)
+            os.kill(first_of(first.program.pid), signal.SIGKILL)
+            second.until_up()
+            assert second.said.count("waiting for it to end") == 1
+            assert second.said.count("has ended; taken over") == 1
+            os.kill(first_of(second.program.pid), signal.SIGTERM)
+            assert second.program.wait(LONG_S) == 0
+    assert judged(project.place / ".kron") == []
+
+
+@pytest.mark.parametrize("named", [(), ("kron.toml",)])
+def test_a_job_that_changes_the_directory_changes_no_files(project, named):
+    project.write("app/wander.py", "from app.jobs import *\ndef go():\n    os.chdir('other')\n")
+    project.write("other/kron.toml", BEAT.replace("beat", "stranger"))
+    files = BEAT + '[timers.go]\nafter = "0s"\nentrypoint = "app.wander:go"\n'
+    project.write("kron.toml", files)
+    with project.up(*named, "--reload") as up:
+        up.until_said("go: done")
+        up.program.send_signal(signal.SIGHUP)
+        up.until_said("2 unchanged")
+        project.write("kron.toml", files + BEAT.replace("beat", "more"))
+        up.until_said("1 added: more; 2 unchanged")
+        assert up.end() == 0
+    assert "stranger" not in up.said
+
+
+def test_a_storm_of_sighup_is_weathered(project):
+    project.write("kron.toml", BEAT)
+    with project.up() as up:
+        up.until_up()
+        end_s = time.monotonic() + 0.3
+        while time.monotonic() < end_s:
+            up.program.send_signal(signal.SIGHUP)
+        up.until_said("reloaded")
+        threads = len(list(Path(f"/proc/{up.program.pid}/task").iterdir()))
+        assert threads < 20
+        assert up.end() == 0
+    assert "Traceback" not in up.said
+
+
+def test_a_watched_file_is_taken_when_it_is_whole(project):
+    project.write("kron.toml", FORMER)
+    with project.up("--reload") as up:
+        up.until_up()
+        for _ in range(3):
+            (project.place / "kron.toml").write_text("")
+            time.sleep(0.1)
+            (project.place / "kron.toml").write_text(FORMER)
+            time.sleep(0.1)
+        project.write("kron.toml", CHANGED)
+        up.until_said("1 added: other; 1 removed: beat")
+        assert up.end() == 0
+    assert "removed: beat, same" not in up.said
+
+
+def test_a_reload_that_is_refused_changes_nothing(project):
+    project.write("kron.toml", "max_concurrency = 2\n" + FORMER)
+    project.write(
+        "app/more.py",
+        """
+        import kron
+        from app.jobs import say
+
+        @kron.schedule("in-code", every="100ms")
+        def in_code():
+            say("in code")
+        """,
+    )
+    heavy = '[timers.heavy]\nevery = "1h"\nweight = 5\nentrypoint = "app.more:in_code"\n'
+    with project.up() as up:
+        up.until_up()
+        project.write(
+            "kron.toml", "max_concurrency = 8\n" + CHANGED.replace('"1h"', '"2h"') + heavy
+        )
+        answer = project.kron("up", "--reload")
+        assert answer.returncode == 1 and "weight=5" in answer.stderr
+        assert names(project) == ["beat", "same"]
+        same = project.json("job", "status", "same")
+        assert same["schedule"] == "every 1h"
+        light = heavy.replace("weight = 5", "weight = 1")
+        project.write("kron.toml", "max_concurrency = 2\n" + FORMER + light)
+        assert project.kron("up", "--reload").returncode == 0
+        assert names(project) == ["beat", "heavy", "same"]
+        assert up.end() == 0
+    assert "in code" not in project.lines()
+
+
+def test_what_a_reload_imports_comes_along_with_it(project):
+    project.write("kron.toml", FORMER)
+    project.write(
+        "app/more.py",
+        """
+        import kron
+        from app.jobs import say
+
+        @kron.schedule("in-code", every="100ms")
+        def in_code():
+            say("in code")
+        """,
+    )
+    more = '[timers.more]\nevery = "1h"\nentrypoint = "app.more:in_code"\n'
+    with project.up() as up:
+        up.until_up()
+        project.write("kron.toml", FORMER + more)
+        assert project.kron("up", "--reload").returncode == 0
+        project.until_lines(lambda lines: "in code" in lines)
+        assert names(project) == ["beat", "in-code", "more", "same"]
+        assert up.end() == 0
+
+
+def test_without_a_stdout_nothing_is_shown(project):
+    project.write("kron.toml", '[timers.talk]\nafter = "0s"\ncommand = "echo one"\n')
+    closed = ("sh", "-c", 'exec "$@" >&-', "sh")
+    with project.up("--once", wrap=closed) as up:
+        assert up.program.wait(LONG_S) == 0, up.said
+    assert project.kron("job", "logs", "talk").stdout == "one\n"
+
+
+def test_an_entrypoint_may_end_as_a_program_does(project):
+    project.write(
+        "app/ends.py",
+        """
+        import sys
+
+        def well():
+            sys.exit(0)
+
+        def badly():
+            sys.exit(3)
+
+        class Job:
+            async def __call__(self): ...
+        """,
+    )
+    project.write(
+        "pyproject.toml",
+        "".join(
+            f'[tool.scheduled.{id_}]\nevery = "day"\nentrypoint = "app.ends:{id_}"\n'
+            for id_ in ("well", "badly", "Job")
+        ),
+    )
+    codes = [project.kron("scheduled", "run", id_).returncode for id_ in ("well", "badly", "Job")]
+    assert codes == [0, 1, 0]
