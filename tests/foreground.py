@@ -1,6 +1,7 @@
 """A `kron up` in a process of its own, in a folder with the files that it is to carry out."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+import pytest
 
 from tests.waiting import eventually
 
@@ -123,3 +125,78 @@ class Foreground:
         if self.program.poll() is not None and text not in self.said:
             raise AssertionError(f"ended ({self.program.returncode}) without {text!r}: {self.said}")
         return False
+
+
+# -- what is carried out ---------------------------------------------------------------------------
+
+
+JOBS = """
+import os, time
+
+def say(word):
+    with open("trace", "a") as trace:
+        trace.write(word + "\\n")
+
+def clean_files():
+    say("cleaned")
+
+async def digest():
+    say("digested")
+
+def slow():
+    say("begin")
+    while not os.path.exists("gate"):
+        time.sleep(0.01)
+    say("end")
+
+def fail():
+    say("failed")
+    raise ValueError("no")
+"""
+BEAT = """
+[timers.beat]
+every = "100ms"
+entrypoint = "app.jobs:clean_files"
+"""
+HOURLY = """
+[timers.hourly]
+cron = "0 * * * *"
+entrypoint = "app.jobs:clean_files"
+"""
+SLOW = """
+[timers.slow]
+after = "0s"
+entrypoint = "app.jobs:slow"
+"""
+UNSHARE = ("unshare", "-pf", "--mount-proc", "--kill-child")
+
+needs_unshare = pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*UNSHARE, "true"]).returncode != 0,
+    reason="this machine does not let us make a process namespace (unshare -pf)",
+)
+
+
+@contextmanager
+def first_and_second(project: Project) -> Iterator[tuple[Foreground, Foreground]]:
+    with project.up() as first:
+        first.until_up()
+        with project.up() as second:
+            yield first, second
+
+
+def run(project: Project, program: str) -> None:
+    """A program of its own in the project's folder."""
+    command = [sys.executable, "-c", program]
+    env = project.environment()
+    subprocess.run(command, cwd=project.place, check=True, env=env, timeout=LONG_S)
+
+
+def names(project: Project) -> list[str]:
+    timers = project.json("job", "list")
+    return sorted(timer["id"] for timer in timers)
+
+
+def first_of(unshare: int) -> int:
+    """Process 1 of that namespace, by its number here."""
+    (child,) = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()
+    return int(child)
