@@ -12,7 +12,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
+from kron.cli.main import app
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,7 @@ class Project:
         self.place = place
         place.mkdir(exist_ok=True)
         self.trace = place / "trace"
+        self.data_dir = place / ".kron"
 
     def write(self, name: str, text: str) -> Path:
         """A file, at once and whole; the text may be indented."""
@@ -49,9 +52,10 @@ class Project:
         )
 
     def json(self, *args: str) -> object:
-        """What a verb answers as JSON."""
-        done = self.kron(*args, "--json")
-        assert done.returncode == 0, done.stderr
+        """What a verb answers as JSON, which looks at the data directory only: in this process."""
+        words = [*args, "--json", "--data-dir", str(self.data_dir)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.stderr
         return orjson.loads(done.stdout)
 
     @contextmanager

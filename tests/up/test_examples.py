@@ -19,11 +19,10 @@ class Example(Project):
     def __init__(self, place: Path, aside: Path) -> None:
         super().__init__(place)
         self.aside = aside
+        self.data_dir = aside / "kron"
 
     def environment(self, **more: str) -> dict[str, str]:
-        return super().environment(
-            KRON_HOME=str(self.aside / "kron"), APP_FILES=str(self.aside), **more
-        )
+        return super().environment(KRON_HOME=str(self.data_dir), APP_FILES=str(self.aside), **more)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_one_that_stands_by_in_another_container_is_quiet_and_takes_over(project
         first.until_up()
         with project.up(wrap=UNSHARE) as second:
             second.until_said("waiting for it to end")
-            time.sleep(2.5)
+            time.sleep(1.5)
             os.kill(first_of(first.program.pid), signal.SIGKILL)
             second.until_up()
             assert second.said.count("waiting for it to end") == 1

@@ -3,6 +3,7 @@
 import signal
 import time
 
+import orjson
 import pytest
 
 from tests.foreground import BEAT, HOURLY, LONG_S, SLOW, Project, run
@@ -256,7 +257,8 @@ def test_check_of_good_files_says_how_many_timers(project):
     project.write("kron.toml", BEAT)
     done = project.kron("up", "--check")
     assert (done.returncode, done.stdout) == (0, "1 timer in kron.toml, no mistake\n")
-    assert project.json("up", "--check") == {"files": ["kron.toml"], "timers": ["beat"]}
+    as_json = orjson.loads(project.kron("up", "--check", "--json").stdout)
+    assert as_json == {"files": ["kron.toml"], "timers": ["beat"]}
 
 
 def test_without_a_file_it_says_what_was_looked_for(tmp_path):
