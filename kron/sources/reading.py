@@ -26,8 +26,11 @@ class NothingDeclared(KronError):
 
 def find_files(start: str = ".") -> list[str]:
     """The pyproject.toml with [tool.scheduled] or [tool.kron], and the kron.toml, of the nearest
-    folder from `start` upwards that has either; if none has, the nearest pyproject.toml. Raises
-    NothingDeclared."""
+    folder from `start` upwards that has either; if none has, the nearest pyproject.toml.
+
+    Raises NothingDeclared, also for a file above `start` that belongs to somebody else: what it
+    names would be imported.
+    """
     try:
         here = Path(start).absolute()
     except FileNotFoundError as exc:
@@ -40,10 +43,23 @@ def find_files(start: str = ".") -> list[str]:
             nearest = nearest or [project]
             found.remove(project)
         if found:
+            _refuse_foreign(found, here)
             return [shown(file) for file in found]
     if nearest:
         return [shown(file) for file in nearest]
     raise NothingDeclared(f"no {PYPROJECT} and no {KRON} in {here} or above it. Name a file.")
+
+
+def _refuse_foreign(files: Iterable[Path], here: Path) -> None:
+    """Somebody else may put a file into /tmp, say, above a folder of ours."""
+    trusted = {0, os.geteuid(), here.stat().st_uid}
+    for file in files:
+        owner = file.stat().st_uid
+        if file.parent != here and owner not in trusted:
+            raise NothingDeclared(
+                f"{file} belongs to user {owner}, and was only found, above {here}. If it is to be"
+                " trusted, name it."
+            )
 
 
 def read_files(files: Sequence[str]) -> Declared:

@@ -193,3 +193,16 @@ def test_an_example_has_no_mistakes(name: str) -> None:
         declared = read_files([file.name])
     assert [str(mistake) for mistake in declared.mistakes] == []
     assert len(declared.timers) >= 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_of_somebody_else_is_used_only_if_it_is_named(project: Project) -> None:
+    project.write("kron.toml", '[timers.a]\nevery = "1h"\ncommand = "true"\n')
+    below = project.folder / "below"
+    below.mkdir()
+    os.chown("kron.toml", 4711, -1)
+    assert find_files() == ["kron.toml"]  # in the very folder that somebody went to
+    with pytest.raises(NothingDeclared, match=r"belongs to user 4711.*name it"):
+        find_files(str(below))
+    os.chown(below, 4711, -1)
+    assert find_files(str(below)) == ["kron.toml"]
