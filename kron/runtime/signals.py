@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -14,11 +16,13 @@ from typing import Any
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 EXIT_CODE = 130
+MOMENT_SECONDS = 0.05
 
 
 class Ear:
     """Hears both signals from now on, in the main thread; nothing is interrupted for them, nor
-    ended by a SIGHUP.
+    ended by a SIGHUP. Two at one moment are one: `timeout` sends its own to the child and to the
+    group of both.
 
     (A handler that raises leaves a lock behind wherever it strikes: of the import system, say.
     test_as_process_one_a_signal_drains.) A second one that nobody is told of ends the program.
@@ -27,9 +31,10 @@ class Ear:
     def __init__(self) -> None:
         self.heard = 0
         self._told = 0
+        self._heard_s = -math.inf
         self._tell: Callable[[], object] | None = None
         for number in NUMBERS:
-            signal.signal(number, lambda *_: self._hear())
+            signal.signal(number, lambda *_: self.hear())
         signal.signal(signal.SIGHUP, lambda *_: None)  # until somebody wants to hear it
 
     def hand_to(self, tell: Callable[[], object]) -> None:
@@ -37,7 +42,11 @@ class Ear:
         self._tell = tell
         self._pass_on(tell)
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """One has come."""
+        before_s, self._heard_s = self._heard_s, time.monotonic()
+        if self._heard_s - before_s < MOMENT_SECONDS:
+            return
         self.heard += 1
         if self._tell is not None:
             self._pass_on(self._tell)

@@ -108,7 +108,7 @@ class Up:
         """Until SIGINT or SIGTERM, which drain; a second one stops at once. Also as PID 1. Raises
         KronStopped if the scheduler has failed."""
         self._ear.hand_to(self._hear)
-        wait_until(self._started.over, self._hear)
+        wait_until(self._started.over, self._ear.hear)
         self._started.raise_failure()
         logger.info("stopped")
 

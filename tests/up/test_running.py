@@ -42,6 +42,21 @@ def test_a_signal_lets_runs_end(project):
     assert judged(project.place / ".kron") == []
 
 
+def test_two_signals_at_one_moment_are_one(project):
+    """As `timeout` sends them: to its child, and to the group of both."""
+    project.write("kron.toml", SLOW)
+    with project.up("--drain", "60s") as up:
+        project.until_lines(lambda lines: lines == ["begin"])
+        up.until_up()
+        for _ in range(3):
+            up.program.send_signal(signal.SIGTERM)
+            time.sleep(0.005)
+        time.sleep(0.1)
+        project.write("gate", "")
+        assert up.program.wait(LONG_S) == 0
+    assert project.lines() == ["begin", "end"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_stops_at_once_and_the_run_comes_again(project, number):
     project.write("kron.toml", SLOW)
