@@ -485,6 +485,7 @@ class Run:
     scheduled: int
     cause: str
     shift: int
+    due: int
     state: str = "due"
     began: int = 0
     timeout: int | None = None
@@ -494,6 +495,7 @@ class Run:
     not_before: int = 0
     started: int | None = None
     reason: str = ""
+    swallowed: int | None = None  # the latest slot that was skipped because of it
 
 
 @dataclass
@@ -604,6 +606,15 @@ class Timer:
     @property
     def is_calendar(self) -> bool:
         return self.kind in DAYS
+
+    @property
+    def is_retried_on(self) -> bool:
+        return self.kind == "cadence" and self.definition.get("retry_until") == "window"
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether a slot replaces a run that waits for its retry."""
+        return self.is_retried_on and self.overlap == "skip"
 
     @property
     def is_chain(self) -> bool:
@@ -1099,7 +1110,8 @@ class Judge:
         return us
 
     def on_run_due(self, timer: Timer, event: dict[str, Any]) -> None:
-        run = self.runs[self.place] = Run(timer, event["scheduled"], event["cause"], self.shift)
+        said = (event["scheduled"], event["cause"], self.shift, event["at"])
+        run = self.runs[self.place] = Run(timer, *said)
         run.not_before = event["at"] - self.shift
         jitter = event.get("jitter", 0)
         is_past = run.cause == "backfill"  # it was, when it was asked for
@@ -1230,11 +1242,27 @@ class Judge:
         if timer.overlap != "skip" or not self.is_in_the_way(timer, event["by"]):
             self.fault(f"{timer.name}: skipped, but no run was in the way")
         if event["cause"] == "schedule":
+            self.check_swallowed(timer, event)
             us = self.say(timer, event["scheduled"], "a skip of")
             self.check_policy(timer, us, event, timer.jitter)
             if event["next"] is None and timer.cursor is not None:
                 self.fault(f"{timer.name}: nothing says that {timer.cursor} is next")
             self.claim(timer, event)
+
+    def check_swallowed(self, timer: Timer, event: dict[str, Any]) -> None:
+        """A slot that is retried on is skipped because of a run that waits for its retry only if
+        something else was in its way, too. The run stands for the slot."""
+        by = self.runs.get(event["by"])
+        if by is None or event["by"] not in timer.open:
+            return
+        by.swallowed = event["scheduled"]
+        open_ = [self.runs[each] for each in timer.open]
+        is_waiting = {each.state for each in open_ if each.cause != "backfill"} == {"retrying"}
+        has_it = [*self.held.values(), *self.lingering().values()]
+        others = [each for each in self.timers.values() if each is not timer and each.open]
+        is_taken = any(each.key == timer.key for each in (*has_it, *others)) and timer.is_key_bound
+        if timer.gives_way and is_waiting and not timer.lingers and not is_taken:
+            self.fault(f"{timer.name}: skipped by run {event['by']}, which only waits for a retry")
 
     def on_run_missed(self, timer: Timer, event: dict[str, Any]) -> None:
         reason, is_end = event["reason"], self.follows_end(timer)
@@ -1540,12 +1568,9 @@ class Judge:
         if run.state != "failed":
             self.fault(f"run {event['run']} is {run.state}, and then this")
         wanted = run.attempt + (run.reason != "shutdown")
-        most = run.timer.definition.get("max_attempts", 3)
         if event["attempt"] != wanted:
             self.fault(f"run {event['run']}: attempt {event['attempt']} follows {run.attempt}")
-        is_over = event["attempt"] > max(most, run.attempt) and not self.is_in_window(
-            run, event["retry"]
-        )
+        is_over = run.reason != "shutdown" and not self.has_another(run, event["retry"])
         if is_over or run.timer.removed:
             self.fault(f"run {event['run']} is tried again, and must not be")
         run.state, run.attempt = "retrying", event["attempt"]
@@ -1553,22 +1578,26 @@ class Judge:
 
     def on_run_dead(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "failed")
-        most = run.timer.definition.get("max_attempts", 3)
-        if run.attempt < most and not run.timer.removed:
-            self.fault(f"run {event['run']} is dead after {run.attempt} of {most} attempts")
-        elif not run.timer.removed and self.is_in_window(run, event["at"] + longest_wait(run)):
-            self.fault(f"run {event['run']} is dead after {run.attempt} attempts in its window")
+        if not run.timer.removed and self.has_another(run, event["at"] + longest_wait(run)):
+            self.fault(f"run {event['run']} is dead after {run.attempt} attempts, too few")
         self.over(run, event, "dead")
 
-    def is_in_window(self, run: Run, retry: int) -> bool:
-        """Whether a run that would be tried again then is retried until its window ends, and that
-        has not. What an attempt has done that crashed is not known: its start counts."""
-        timer, begins = run.timer, run.started if run.reason == "crashed" else retry
-        is_on = timer.kind == "cadence" and timer.definition.get("retry_until") == "window"
-        if not is_on or run.cause != "schedule":
-            return False
+    def has_another(self, run: Run, retry: int) -> bool:
+        """Whether a run that has failed is tried again, if that would be then. What an attempt has
+        done that crashed is not known: its start counts."""
+        timer = run.timer
+        is_left = run.attempt < timer.definition.get("max_attempts", 3)
+        if not timer.is_retried_on:
+            return bool(is_left)
+        begins = run.started if run.reason == "crashed" else retry
         assert begins is not None
-        return begins < window_end(timer.value.split()[0], run.scheduled)
+        unit, slots = timer.value.split()[0], list[int]()
+        if run.swallowed is not None:
+            slots = [run.swallowed]
+        elif run.cause == "schedule":
+            slots = [run.scheduled]
+        came_late = run.cause != "schedule" or run.due >= window_end(unit, run.scheduled)
+        return any(begins < window_end(unit, each) for each in slots) or (is_left and came_late)
 
     def on_run_succeeded(self, run: Run, event: dict[str, Any]) -> None:
         self.move(run, event, "running", "stopping")
@@ -1584,6 +1613,10 @@ class Judge:
         is_restart = run.state in WAITING and event["reason"] == "restart"
         if is_restart and not (self.is_there("RUN_DUE", run.timer)):
             self.fault(f"run {event['run']} is cancelled, and nothing takes its place")
+        gives_way = run.timer.gives_way and run.state == "retrying" and run.cause != "backfill"
+        is_for_slot = gives_way and self.ran_here(run.timer, "RUN_DUE")
+        if is_restart and run.timer.overlap != "restart" and not is_for_slot:
+            self.fault(f"run {event['run']} is cancelled, and does not give way")
         if run.started is None:
             self.take_back(run)
         self.over(run, event, "cancelled")

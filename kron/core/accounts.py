@@ -165,7 +165,9 @@ def _is_timed_out(facts: Facts, row: Row) -> bool:
 def _ended_by(facts: Facts, row: Row) -> str:
     """Why a run was cancelled; for another one, which."""
     if row.reason != Stop.RESTART or not facts.is_stop_known:
-        return stopped_by(row.reason)
+        definition = facts.standing.definition
+        is_for_slot = row.reason == Stop.RESTART and definition is not None and definition.gives_way
+        return "the next slot came, and began anew" if is_for_slot else stopped_by(row.reason)
     if facts.heir is None:
         return "a run of another timer needed its key (overlap=restart)"
     run, due = facts.heir

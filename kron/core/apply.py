@@ -202,6 +202,10 @@ def _run_skipped(state: State, id_: int, event: ev.RunSkippedOverlap) -> None:
     if event.cause == "schedule":
         end_stretch(timer, state.to_own(timer, event.scheduled_us))
         timer.next_us = None if event.next_us is None else state.to_own(timer, event.next_us)
+        run = state.runs.get(event.by_run)
+        if run is not None and run.timer is timer:
+            state.touch(run)
+            run.skipped_us = event.scheduled_us
     state.ring.append((id_, event))
     state.remember(event.cmd, "skipped", id_)
 

@@ -177,7 +177,8 @@ def _timer_row(timer: Timer, image: Image) -> list[Any]:
 
 
 def _run_row(run: Run, image: Image) -> list[Any]:
-    timer = run.timer
+    """Nearly always nothing was skipped because of it, and the row says nothing of that."""
+    timer, last = run.timer, image[-1:]
     return [
         run.id,
         timer.id,
@@ -186,7 +187,8 @@ def _run_row(run: Run, image: Image) -> list[Any]:
         run.due_us,
         run.cause,
         run.missed,
-        *image,
+        *image[:-1],
+        *(last if last != (None,) else ()),
     ]
 
 
@@ -249,7 +251,9 @@ def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:
     timer = removed.get(timer_id) or state.timers[name]
     if timer.id != timer_id:
         raise ValueError(f"run {id_} belongs to a timer that is not there")
-    for field, value in zip(Run.FIXED + Run.FOLDED, (id_, timer, *values), strict=True):
+    fields = Run.FIXED + Run.FOLDED
+    values = values if 2 + len(values) == len(fields) else [*values, None]
+    for field, value in zip(fields, (id_, timer, *values), strict=True):
         setattr(run, field, value)
     run.state = RunState(run.state)
     run.deadline_us = None

@@ -58,7 +58,8 @@ def _run(
     if next_us is not None:
         next_us = state.to_wall(timer, next_us)
     overlap, capacity = timer.definition.terms.overlap, machine.capacity
-    if overlap is _SKIP and (by_run := in_the_way(machine, timer)) is not None:
+    by_run = in_the_way(machine, timer, of_slot=True) if overlap is _SKIP else None
+    if by_run is not None:
         return [RunSkippedOverlap(name, scheduled_us, at_us, next_us, by_run)]
     due = RunDue(name, scheduled_us, at_us, next_us, _SCHEDULE, missed)
     is_behind = (timer.open or timer.lingers) and overlap is not _ALLOW

@@ -203,22 +203,33 @@ def _failed(
 def _retry_us(machine: Machine, run: Run, *, is_crashed: bool) -> int | None:
     """When the next attempt is due; None: the run has had all it gets.
 
-    Those are `max_attempts`; where it is retried on, at least that many, and more as long as the
-    next one begins in the window of its moment. What a crashed attempt has done nobody knows, so it
-    is made up for if it began in the window itself; at once, unless that crashes all the time.
+    That is `max_attempts`; where it is retried on, the window of its slot may say otherwise. What a
+    crashed attempt has done nobody knows: it is made up for at once, or with a wait if
+    `max_attempts` are used up, and counts by its begin.
     """
     timer, now_us = run.timer, machine.now.wall_us
     definition = timer.definition
     if timer.is_removed:
         return None
     at_us = now_us + retry_delay_us(definition, timer.name, run)
-    if run.attempt < definition.terms.max_attempts:
-        return now_us if is_crashed else at_us
-    if not definition.is_retried_on or run.cause != _SCHEDULE:
-        return None
+    is_left = run.attempt < definition.terms.max_attempts
     begins_us = (run.started_us or now_us) if is_crashed else at_us
-    is_in_time = begins_us < window_end_us(str(definition.value), run.scheduled_us)
-    return at_us if is_in_time else None
+    if not (_goes_on(run, begins_us, is_left) if definition.is_retried_on else is_left):
+        return None
+    return now_us if is_crashed and is_left else at_us
+
+
+def _goes_on(run: Run, begins_us: int, is_left: bool) -> bool:
+    """Where it is retried on: whether a run has another attempt, which begins then. It has in the
+    window of its slot: the latest that was skipped because of it, else its own. Behind that, one
+    that was due in its window has none, and others (late ones, or asked for by hand or for the
+    past) have what `is_left` of `max_attempts`."""
+    value, is_regular = str(run.timer.definition.value), run.cause == _SCHEDULE
+    slot_us = run.scheduled_us if is_regular and run.skipped_us is None else run.skipped_us
+    if slot_us is not None and begins_us < window_end_us(value, slot_us):
+        return True
+    is_late = is_regular and run.due_us >= window_end_us(value, run.scheduled_us)
+    return is_left and (is_late or not is_regular)
 
 
 def _stopped(machine: Machine, run: Run, took_us: int, error: str = "") -> list[Event]:

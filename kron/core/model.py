@@ -220,8 +220,15 @@ class Definition:
 
     @property
     def is_retried_on(self) -> bool:
-        """True if no run of its moments is given up before the window of the moment ends."""
+        """True if no run of its moments is given up before the window of the moment ends, unless
+        the next moment takes its place."""
         return self.kind is Kind.CADENCE and self.terms.retry_until == "window"
+
+    @property
+    def gives_way(self) -> bool:
+        """True if the next moment replaces a run that only waits for a retry, and is skipped by any
+        other."""
+        return self.is_retried_on and self.terms.overlap is Overlap.SKIP
 
     @property
     def needs_zone(self) -> bool:

@@ -144,9 +144,9 @@ class Timer:
 
 
 class Run:
-    """One open run: a due moment being carried out, over all its attempts. With a timeout
-    `began_us` is when the attempt under way began, and `until_us` when its time is up (steady
-    time)."""
+    """One open run: a due moment being carried out, over all its attempts. `skipped_us` is the
+    latest moment of its timer that was skipped because of it (wall time). With a timeout `began_us`
+    is when the attempt under way began, and `until_us` when its time is up (steady time)."""
 
     FIXED = ("id", "timer", "scheduled_us", "due_us", "cause", "missed")
     FOLDED = (
@@ -156,6 +156,7 @@ class Run:
         "retry_us",
         "stop_reason",
         "error",
+        "skipped_us",
     )
     SOFT = ("deadline_us", "stamp", "began_us", "until_us")
     __slots__ = FIXED + FOLDED + SOFT
@@ -173,6 +174,7 @@ class Run:
         self.retry_us: int | None = None
         self.stop_reason = ""
         self.error = ""
+        self.skipped_us: int | None = None
         self.deadline_us: int | None = None
         self.stamp = 0
         self.began_us = self.until_us = 0

@@ -35,7 +35,7 @@ class Effect(TypedDict):
 
     kept: it is overdue, and runs at once (for `stands_for` earlier ones, too); given_up: it never
     runs, for the `reason` of RUN_MISSED; skipped: another run is open; cancelled: it waited, and
-    its timer is removed, or it makes room for the next one (overlap="restart"); dead: it was
+    its timer is removed, or it makes room for the next one; dead: it was
     interrupted, and has had all its attempts; again: it was interrupted or waited for its retry,
     and runs at once; waits: it goes on waiting; under_way: it ends by itself; backfill_over: a
     backfill goes no further.

@@ -43,6 +43,14 @@ def test_random_clock_steps_repeat_nothing_and_lose_nothing(seed: int) -> None:
     assert faults_of(world.player) == []
 
 
+@pytest.mark.parametrize("seed", WORLDS)
+def test_jobs_that_fail_are_tried_until_their_windows_end(seed: int) -> None:
+    world = Jobs(seed)
+    for _ in range(MOVES):
+        world.move()
+    assert faults_of(world.player) == []
+
+
 def faults_of(player: Player) -> list[str]:
     records = [json.loads(payload) for payload in player.log]
     orphans = set(player.shadow.state.timers) - player.bound
@@ -52,6 +60,8 @@ def faults_of(player: Player) -> list[str]:
 
 class World:
     """A program that does anything at any time, on a machine that fails now and then."""
+
+    outcomes = (6, 3, 1)
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -238,7 +248,7 @@ class World:
         runs = [run for run in machine.state.runs.values() if run.state in CARRIED_OUT]
         picked = self.random.sample(runs, min(len(runs), self.random.choice((1, 1, 2, 99))))
         stale = self.random.random() < 0.1
-        outcomes = self.random.choices(list(c.Outcome), (6, 3, 1), k=len(picked))
+        outcomes = self.random.choices(list(c.Outcome), self.outcomes, k=len(picked))
         if machine.is_live:
             self.send(
                 *(
@@ -367,6 +377,26 @@ class World:
             player.turn(command)
             assert player.machine.state.commands[command.cmd_id] == first
             assert len(player.answers) == 1 and player.machine.state.index <= before + 2
+
+
+class Jobs(World):
+    """Most of its timers are like those of [tool.scheduled], and fail most of the time."""
+
+    outcomes = (1, 8, 1)
+
+    def command(self) -> c.Schedule:
+        pick = self.random.choice
+        if self.random.random() < 0.1:
+            return super().command()
+        options = {
+            "every": pick(("minute", "minute", "hour", "day")),
+            "overlap": "skip",
+            "retry_until": "window",
+            "max_attempts": pick((1, 2, 3)),
+            "retry_delay": pick((1, 5, 20)),
+            **(self.limits() if self.random.random() < 0.3 else {}),
+        }
+        return self.player.schedule(self.name(), None, self.cmd(), **options)
 
 
 FIELDS = (

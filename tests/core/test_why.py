@@ -572,6 +572,14 @@ PAST: dict[str, tuple[str, Any, str, str | None, list[str]]] = {
         "restart",
         ["its run was cancelled at 00:00:30Z: the newer run_", " of 00:00:30Z replaced it"],
     ),
+    "gave way to the next slot": (
+        "at 0 schedule tick every=minute overlap=skip retry_until=window\n"
+        "at 13 trigger tick -> ...\nat 14 fail 1 -> ...\nat 15 -> ...",
+        13,
+        "cancelled",
+        None,
+        ["Attempt 2 was cancelled at 00:00:15Z: the next slot came, and began anew."],
+    ),
     "waits for the one that it replaces": (
         "at 0 schedule tick every=10s overlap=restart\nat 10 -> ...\nat 20 -> ...",
         None,
