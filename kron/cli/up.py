@@ -136,7 +136,7 @@ def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
     if not program.start():
         return
     if not wish.is_quiet:
-        _introduce(options, declared, program)
+        _introduce(options, wish, declared, program)
     if not is_once:
         program.wait()
     elif failures := program.finish_due():
@@ -177,7 +177,7 @@ def _praise(options: Options, declared: Declared) -> None:
         print(f"{_timers(len(declared.timers))} in {', '.join(declared.files)}, no mistake")
 
 
-def _introduce(options: Options, declared: Declared, program: Up) -> None:
+def _introduce(options: Options, wish: Wish, declared: Declared, program: Up) -> None:
     """What is carried out, when it runs next, on stderr."""
     for remark in declared.notes:
         note(f"note: {remark}")
@@ -187,6 +187,9 @@ def _introduce(options: Options, declared: Declared, program: Up) -> None:
     note(f"{who}: {_timers(len(timers))} from {files}, kept in {place}")
     if not timers:
         note("there is nothing to do: no timer is declared")
+    folder = os.path.abspath(os.path.dirname(declared.files[0]))
+    if not wish.files and folder != os.path.dirname(place):
+        note(f"note: the files are in {folder}; a kron up from there may keep its own .kron")
     for line in _lines(timers[:LISTED], options):
         note(line)
     if len(timers) > LISTED:

@@ -25,8 +25,14 @@ def test_the_files_are_found_from_a_folder_below(project):
     project.write("pyproject.toml", "[tool.kron]" + BEAT.replace("[timers", "[tool.kron.timers"))
     project.write("docs/a/b.md", "")
     inner = Project(project.place / "docs/a")
-    with inner.up("--data-dir", str(project.place / ".kron")):
+    with inner.up("--data-dir", str(project.place / ".kron")) as up:
         eventually(lambda: inner.lines(), 60)
+        up.end()
+    assert "note: the files are in" not in up.said
+    with inner.up() as up:
+        up.until_said(
+            f"note: the files are in {project.place}; a kron up from there may keep its own"
+        )
 
 
 def test_a_signal_lets_runs_end(project):
