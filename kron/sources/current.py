@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -113,9 +112,14 @@ class Current:
         return reloaded
 
     def reload_unasked(self) -> None:
-        """As `reload`, where nobody waits for the answer: it is in the log."""
-        with suppress(KronError):  # logged
+        """As `reload`, where nobody waits for the answer: it is in the log. Raises nothing: whoever
+        reloads goes on to do so."""
+        try:
             self.reload()
+        except KronError:  # logged
+            return
+        except Exception as exc:
+            logger.error("the files are not taken: %s", exc, exc_info=exc)
 
     def watch(self, is_over: Callable[[], bool]) -> None:
         """Reload whenever a file has changed and stays as it is for a moment (an editor may write

@@ -181,8 +181,10 @@ class Up:
         return self._host
 
     def _reload(self) -> None:
-        """Thread: take the files again for each SIGHUP; once for many at a time."""
-        while self._hung_up.get() is None:
+        """Thread: take the files again for each SIGHUP; once for many at a time. (One that stands
+        by takes them when it takes over.)"""
+        while True:
+            self._hung_up.get()
             with suppress(Empty):
                 while True:
                     self._hung_up.get_nowait()
