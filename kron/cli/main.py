@@ -15,7 +15,7 @@ from . import crontab, doctor, job, log, runtime, scheduled
 from .metrics import metrics
 from .next import NextCommand, show_next
 from .plan import plan
-from .screen import Options, fail
+from .screen import DATA_DIR, Options, fail
 from .up import up
 
 EPILOG = "The global options may also stand behind the verb: kron job list --json"
@@ -103,7 +103,7 @@ def root(
 
     Answers come from the running program; if none runs, they are read from its files.
     """
-    ctx.obj = Options(data_dir or os.environ.get("KRON_HOME") or ".kron", is_json, is_utc)
+    ctx.obj = Options(data_dir or os.environ.get("KRON_HOME") or DATA_DIR, is_json, is_utc)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from .words import clean, safe_json, zone_of
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+DATA_DIR = ".kron"
 WIDE = 110
 """From this many columns on, tables show whole timestamps and run ids."""
 PIPED_COLUMNS = 200

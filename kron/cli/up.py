@@ -18,7 +18,7 @@ from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError, StorageError
 
 from .mistakes import end_if_mistaken
-from .screen import Options, fail, note, show_json
+from .screen import DATA_DIR, Options, fail, note, show_json
 from .source import Live, find_live
 from .words import plain, short_moment
 
@@ -188,8 +188,9 @@ def _introduce(options: Options, wish: Wish, declared: Declared, program: Up) ->
     if not timers:
         note("there is nothing to do: no timer is declared")
     folder = os.path.abspath(os.path.dirname(declared.files[0]))
-    if not wish.files and folder != os.path.dirname(place):
-        note(f"note: the files are in {folder}; a kron up from there may keep its own .kron")
+    is_default = options.data_dir == DATA_DIR and not wish.files
+    if is_default and folder != os.path.dirname(place):
+        note(f"note: the files are in {folder}; a kron up from there would keep its own {DATA_DIR}")
     for line in _lines(timers[:LISTED], options):
         note(line)
     if len(timers) > LISTED:

@@ -31,7 +31,7 @@ def test_the_files_are_found_from_a_folder_below(project):
     assert "note: the files are in" not in up.said
     with inner.up() as up:
         up.until_said(
-            f"note: the files are in {project.place}; a kron up from there may keep its own"
+            f"note: the files are in {project.place}; a kron up from there would keep its own"
         )
 
 
