@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,14 +36,10 @@ def check(ctx: typer.Context, files: Files = None) -> None:
 
     All mistakes at once, each with its line; then the exit code is 1.
     """
-    from kron.sources.reading import lead_path
-    from kron.sources.scheduled import load_jobs
-
     options: Options = ctx.obj
     named, jobs, mistakes = _read(files)
-    lead_path(named)
     with redirect_stdout(sys.stderr):  # what modules print while they are imported is no answer
-        loaded, not_loaded = load_jobs(jobs)
+        loaded, not_loaded = _load(named, jobs)
     mistakes = sorted([*mistakes, *not_loaded], key=lambda each: each.place)
     if options.is_json:
         ids = [job.id for job, _ in loaded]
@@ -78,9 +75,6 @@ def run(
     Nothing is recorded, and the job's slot stays where it is. The exit code is 1
     if it raises; its traceback is on stderr.
     """
-    from kron.sources.reading import lead_path
-    from kron.sources.scheduled import load_jobs
-
     from .calling import call
 
     named, jobs, mistakes = _read(files)
@@ -89,8 +83,7 @@ def run(
     if not (asked or wrong):
         _fail_unknown(id_, [job.id for job in jobs])
     end_if_any(wrong)
-    lead_path(named)
-    loaded, not_loaded = load_jobs(asked)
+    loaded, not_loaded = _load(named, asked)
     end_if_any(not_loaded)
     if not all(call(fn) for _, fn in loaded):
         raise typer.Exit(1)
@@ -103,9 +96,22 @@ def _read(files: list[str] | None) -> tuple[list[str], list[Job], list[Mistake]]
     return named, *read_jobs(named)
 
 
+def _load(
+    named: list[str], jobs: list[Job]
+) -> tuple[list[tuple[Job, Callable[[], Any]]], list[Mistake]]:
+    """The jobs with their functions. Their modules may not start the scheduler, as in `kron up`."""
+    from kron import scheduler as program
+    from kron.sources.reading import lead_path
+    from kron.sources.scheduled import load_jobs
+
+    lead_path(named)
+    with program.default.importing():
+        return load_jobs(jobs)
+
+
 def _fail_unknown(id_: str, known: list[str]) -> None:
     from kron.core.errors import UnknownTimer
-    from kron.sources.declared import meant
+    from kron.core.keywords import meant
 
     hint = meant(id_.removeprefix("scheduled:"), known) or " See kron scheduled list."
     raise UnknownTimer(f"no job {id_!r} is declared.{hint}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from kron.runtime.enrolment import Declaration
 
 _WHAT_CHARACTERS = 128
-_LIKENESS = 0.7
 
 
 class Place(NamedTuple):
@@ -107,12 +105,6 @@ def check_twice(declared: Declared) -> None:
         before = first.setdefault(timer.name, timer)
         if before is not timer:
             declared.mistakes.append(_twice(timer, before))
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """A question to follow an error about a word, if it is much like a known one; else ""."""
-    near = get_close_matches(word, list(known), 1, _LIKENESS)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _twice(timer: Timer, before: Timer) -> Mistake:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from kron.core.cadence import UNITS
 from kron.core.definition import define
 from kron.core.errors import ScheduleError, brief
+from kron.core.keywords import meant
 from kron.core.model import Definition
 from kron.core.terms import ScheduleOptions
 from kron.runtime.callables import without_arguments
@@ -22,7 +23,7 @@ from kron.runtime.command import resolve
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
-from .declared import Declared, Mistake, Place, Timer, meant
+from .declared import Declared, Mistake, Place, Timer
 
 SOURCE = "scheduled"
 TABLE = ("tool", "scheduled")

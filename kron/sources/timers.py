@@ -27,7 +27,7 @@ from typing import Any, TypeAlias, cast
 from kron.core.definition import SELECTORS, check_name, define
 from kron.core.errors import KronError, ScheduleError, brief
 from kron.core.fields import Cron
-from kron.core.keywords import check_keywords
+from kron.core.keywords import check_keywords, meant
 from kron.core.terms import READ, ScheduleOptions, read_terms
 from kron.opening import StartOptions, file_log, read_start
 from kron.runtime.callables import Target
@@ -35,7 +35,7 @@ from kron.runtime.command import Command
 from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
-from .declared import Declared, Mistake, Place, Timer, meant
+from .declared import Declared, Mistake, Place, Timer
 from .target import TARGET_KEYS, read_target
 
 SOURCE = "kron"

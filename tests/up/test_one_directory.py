@@ -153,7 +153,11 @@ def test_a_name_in_code_and_in_a_file_is_a_mistake_that_names_both(project):
 def test_a_module_that_starts_the_scheduler_itself_is_told_of(project):
     project.write("app/eager.py", "import kron\nkron.start()\ndef work(): ...\n")
     project.write("kron.toml", '[timers.a]\nevery = "1h"\nentrypoint = "app.eager:work"\n')
-    for verb in (("up",), ("up", "--check"), ("plan",)):
+    project.write(
+        "pyproject.toml", '[tool.scheduled.b]\nevery="day"\nentrypoint="app.eager:work"\n'
+    )
+    verbs = [("up",), ("up", "--check"), ("plan",)]
+    for verb in [*verbs, ("scheduled", "check"), ("scheduled", "run", "b")]:
         done = project.kron(*verb)
         assert done.returncode == 1
         assert "kron.start() was reached while this module was only imported" in done.stderr

@@ -11,6 +11,14 @@ from tests.waiting import eventually
 from tests.witness import judged
 
 CHANGED = BEAT.replace("beat", "other") + '[timers.same]\nevery = "1h"\ncommand = "true"\n'
+IN_CODE = """
+import kron
+from app.jobs import say
+
+@kron.schedule("in-code", every="100ms")
+def in_code():
+    say("in code")
+"""
 FORMER = BEAT + '[timers.same]\nevery = "1h"\ncommand = "true"\n'
 
 
@@ -60,17 +68,7 @@ def test_files_with_mistakes_are_not_taken(project):
 
 def test_a_reload_that_is_refused_changes_nothing(project):
     project.write("kron.toml", "max_concurrency = 2\n" + FORMER)
-    project.write(
-        "app/more.py",
-        """
-        import kron
-        from app.jobs import say
-
-        @kron.schedule("in-code", every="100ms")
-        def in_code():
-            say("in code")
-        """,
-    )
+    project.write("app/more.py", IN_CODE)
     heavy = '[timers.heavy]\nevery = "1h"\nweight = 5\nentrypoint = "app.more:in_code"\n'
     with project.up() as up:
         up.until_up()
@@ -92,17 +90,7 @@ def test_a_reload_that_is_refused_changes_nothing(project):
 
 def test_what_a_reload_imports_comes_along_with_it(project):
     project.write("kron.toml", FORMER)
-    project.write(
-        "app/more.py",
-        """
-        import kron
-        from app.jobs import say
-
-        @kron.schedule("in-code", every="100ms")
-        def in_code():
-            say("in code")
-        """,
-    )
+    project.write("app/more.py", IN_CODE)
     more = '[timers.more]\nevery = "1h"\nentrypoint = "app.more:in_code"\n'
     with project.up() as up:
         up.until_up()
