@@ -34,7 +34,7 @@ from kron.storage.segments import (
     sealed_lasts,
     sealed_name,
 )
-from kron.storage.snapshot import SNAPSHOT_NAMES, kept_snapshots, log_id_of, read_parts
+from kron.storage.snapshot import SNAPSHOT_NAMES, log_id_of, looked_at_snapshots, read_parts
 
 LOOKS = 5
 """How often a directory is surveyed anew, because a living runtime has changed names meanwhile."""
@@ -227,14 +227,13 @@ class _Surveyor:
         there is none, the newest whole one all the same: how far can it be followed?
         """
         found, place = self._found, self._place
-        kept = kept_snapshots(place, found.log_id)
         states: dict[int, tuple[str, State]] = {}
-        for name in filter(place.exists, SNAPSHOT_NAMES):
-            if name not in kept:
+        for name, snapshot, _ in looked_at_snapshots(place, found.log_id):
+            if snapshot is None:
                 why = "the header at byte 0 is damaged, or of another log"
                 found.snapshots.append(Seen(name, None, why))
                 continue
-            record = kept[name].index
+            record = snapshot.index
             state, problem = self._restore(record)
             found.snapshots.append(Seen(name, record, problem))
             if state is not None and (record >= found.base or not states):

@@ -17,7 +17,7 @@ from kron.storage.log import Record
 from kron.storage.reader import LogReader
 from kron.storage.row_index import encode_index, framing_of, index_name, offsets_in
 from kron.storage.segments import Segment, look_at, sealed_lasts, sealed_name
-from kron.storage.snapshot import SNAPSHOT_NAMES, kept_snapshots
+from kron.storage.snapshot import looked_at_snapshots
 
 from .differences import differences
 from .tail import tail_in_words
@@ -194,13 +194,10 @@ class _Verification:
 
     def _find_snapshots(self) -> list[FileProof]:
         """What is there; those that can be looked at wait in `_at`."""
-        proofs, kept = [], kept_snapshots(self._dir, self._reader.log_id)
-        for name in filter(self._dir.exists, SNAPSHOT_NAMES):
-            found = kept.get(name)
-            try:
-                size_bytes = os.lstat(self._dir.path_of(name)).st_size
-            except FileNotFoundError:  # a living runtime gives it another name
-                continue
+        proofs: list[FileProof] = []
+        for name, found, size_bytes in looked_at_snapshots(self._dir, self._reader.log_id):
+            if found is not None and found.index in self._at:
+                continue  # a living runtime has given it its other name meanwhile
             proofs.append(_proof(name, 0, None if found is None else found.index, size_bytes))
             if found is None:
                 _blame(proofs[-1], "its first line is damaged, or of another log (byte 0)")

@@ -88,21 +88,35 @@ def kept_snapshots(data_dir: DataDir, log_id: str) -> dict[str, SnapshotFile]:
     Raises OSErrors and UnsafeDataDir.
     """
     return {
-        name: SnapshotFile(header.index, size_bytes)
-        for name, header, size_bytes in _looked_at(data_dir)
-        if header.log_id == log_id
+        name: found for name, found, _ in looked_at_snapshots(data_dir, log_id) if found is not None
     }
+
+
+def looked_at_snapshots(
+    data_dir: DataDir, log_id: str
+) -> Iterator[tuple[str, SnapshotFile | None, int]]:
+    """Each file that is here, by one look: its name, what it says it is, and its bytes.
+
+    It is None if its header cannot be read, or is of another log. Raises as `kept_snapshots`.
+    """
+    for name, header, size_bytes in _looked_at(data_dir):
+        is_ours = header is not None and header.log_id == log_id
+        found = SnapshotFile(header.index, size_bytes) if header and is_ours else None
+        yield name, found, size_bytes
 
 
 def log_id_of(data_dir: DataDir, name: str) -> str | None:
     """Which log the snapshot of this name is of; None if it is not there or does not say. Raises
     as `kept_snapshots`."""
-    return {found: header.log_id for found, header, _ in _looked_at(data_dir)}.get(name)
+    logs = {found: header.log_id for found, header, _ in _looked_at(data_dir) if header}
+    return logs.get(name)
 
 
 def check_snapshots(data_dir: DataDir, log_id: str, tip: int) -> None:
     """Raise LogCorrupt for a snapshot of another log, or of a state after the log's last record."""
     for name, header, _ in _looked_at(data_dir):
+        if header is None:
+            continue
         if header.log_id != log_id:
             raise LogCorrupt(
                 f"{data_dir.show(name)} is a snapshot of another log (byte 0). Move it away;"
@@ -212,9 +226,15 @@ def _parse_header(front: bytes, file: str) -> Header:
     return Header(fields["format"], fields["log_id"], fields["index"], len(line) + 1)
 
 
-def _looked_at(data_dir: DataDir) -> Iterator[tuple[str, Header, int]]:
+def _looked_at(data_dir: DataDir) -> Iterator[tuple[str, Header | None, int]]:
+    """Each file that is here, by one look; None is a header that cannot be read."""
     for name in SNAPSHOT_NAMES:
-        with suppress(FileNotFoundError, LogCorrupt):
-            if found := _open_if(data_dir, name, None):
+        with suppress(FileNotFoundError):
+            try:
+                found = _open_if(data_dir, name, None)
+            except LogCorrupt:
+                yield name, None, data_dir.disk.lstat(data_dir.path_of(name)).st_size
+                continue
+            if found:
                 data_dir.disk.close(found.fd)
                 yield name, found.header, found.size_bytes

@@ -584,6 +584,25 @@ def test_verify_takes_a_file_that_was_let_go_meanwhile_for_gone(
     assert verification.verify(str(doctor.directory))["ok"]
 
 
+def test_a_snapshot_that_gets_its_name_while_verify_looks_for_it_is_not_blamed(
+    doctor: Kron, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, aside = doctor.directory / "kron.snapshot", doctor.directory / "kron.snapshot.tmp"
+    newest.rename(aside)
+    real = DataDir.open_file
+
+    def committed_just_after(self: DataDir, name: str, flags: int) -> int:
+        try:
+            return real(self, name, flags)
+        finally:
+            if name == newest.name and aside.exists():
+                aside.rename(newest)
+
+    monkeypatch.setattr(DataDir, "open_file", committed_just_after)
+    assert verification.verify(str(doctor.directory))["ok"]
+    assert newest.exists()
+
+
 # -- what the owner may do --------------------------------------------------------------------
 
 

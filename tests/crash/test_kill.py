@@ -148,6 +148,7 @@ def live_and_die(place, kills, choice, *arguments):
         time.sleep(moment_s)
         os.kill(pid, signal.SIGKILL)
         assert mother.reap() == -signal.SIGKILL, f"start {number} was refused:\n{mother.errors()}"
+        forget_torn_line(record)
         keep_snapshot(data_dir, place / "snapshots" / f"{number:04}")
     mother.end()
     mother = Mother(data_dir, record, *arguments)
@@ -156,6 +157,12 @@ def live_and_die(place, kills, choice, *arguments):
     assert mother.errors() == ""
     mother.end()
     return Story(place, kills)
+
+
+def forget_torn_line(record):
+    """A kill may cut a line of the record where a page ends; then it was never written."""
+    content = record.read_bytes()
+    os.truncate(record, content.rfind(b"\n") + 1)
 
 
 def keep_snapshot(data_dir, place):
