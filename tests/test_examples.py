@@ -345,5 +345,6 @@ def moment(row):
 
 
 def shape(line):
-    """The line without its numbers and the width of its blanks."""
+    """The line without its numbers, how late it was (a slow start is), and the width of blanks."""
+    line = re.sub(r", [\d.]+ s late$", "", line)
     return " ".join(re.sub(r"\d+", "N", line).split())
