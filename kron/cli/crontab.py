@@ -129,6 +129,7 @@ def _row(written: Written) -> dict[str, Any]:
         "name": written.name,
         "timezone": when and when.zone,
         "line": written.line or None,
+        "command": written.command or None,
         "comments": written.comments,
         "left_out": written.reasons,
     }

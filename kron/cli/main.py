@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,8 @@ from kron.core.errors import KronError
 from . import crontab, doctor, job, log, runtime, scheduled
 from .metrics import metrics
 from .next import NextCommand, show_next
-from .plan import plan
-from .screen import DATA_DIR, Options, fail
+from .plan import PlanCommand, plan
+from .screen import DATA_DIR, STDOUT, Options, drop_stdout, fail, take_stdout
 from .up import up
 
 EPILOG = "The global options may also stand behind the verb: kron job list --json"
@@ -36,7 +37,15 @@ class KronGroup(TyperGroup):
             return super().invoke(ctx)
         except KronError as exc:
             fail(str(exc))
-        except KeyboardInterrupt:
+        except FileNotFoundError:
+            from kron.sources.reading import GONE, current_directory
+
+            if current_directory() is not None:
+                raise
+            fail(GONE)
+        except KeyboardInterrupt as exc:
+            for each in getattr(exc, "__notes__", ()):  # whose code it struck
+                fail(each)
             raise typer.Exit(130) from None
         raise typer.Exit(1)
 
@@ -56,7 +65,7 @@ app.add_typer(scheduled.app, name="scheduled")
 app.command("doctor")(doctor.doctor)
 app.command("metrics")(metrics)
 app.command("next", cls=NextCommand)(show_next)
-app.command("plan")(plan)
+app.command("plan", cls=PlanCommand)(plan)
 app.command("up")(up)
 
 
@@ -107,5 +116,24 @@ def root(
 
 
 def main() -> None:
-    """The console script. Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    app(prog_name="kron")
+    """The console script. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    take_stdout()
+    try:
+        _run()
+    except OSError as exc:
+        if exc.filename != STDOUT:
+            raise
+        drop_stdout()
+        if not isinstance(exc, BrokenPipeError):  # nobody reads any more: as with other programs
+            fail(f"{STDOUT}: {exc.strerror}")
+        sys.exit(1)
+
+
+def _run() -> None:
+    """A command, until all it prints has been printed: what cannot be is a failure, too."""
+    try:
+        app(prog_name="kron")
+    except SystemExit:
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+        raise

@@ -22,6 +22,15 @@ class MistakeRow(TypedDict):
     text: str
 
 
+class CheckDocument(TypedDict):
+    """What files declare, and what is wrong with it or left out; nothing runs with a mistake."""
+
+    files: list[str]
+    timers: list[str]
+    mistakes: list[MistakeRow]
+    notes: list[MistakeRow]
+
+
 def mistake_rows(mistakes: Iterable[Mistake]) -> list[MistakeRow]:
     """The mistakes as JSON."""
     return [
@@ -35,6 +44,16 @@ def mistake_rows(mistakes: Iterable[Mistake]) -> list[MistakeRow]:
     ]
 
 
+def check_document(declared: Declared) -> CheckDocument:
+    """What is in the files, as JSON; `timers` without those that have a mistake."""
+    return {
+        "files": declared.files,
+        "timers": [timer.name for timer in declared.timers],
+        "mistakes": mistake_rows(declared.mistakes),
+        "notes": mistake_rows(declared.notes),
+    }
+
+
 def end_if_any(mistakes: Sequence[Mistake], *, is_told: bool = True) -> None:
     """Exit with 1 if there are mistakes; on stderr, a line each."""
     for each in mistakes if is_told else ():
@@ -46,5 +65,5 @@ def end_if_any(mistakes: Sequence[Mistake], *, is_told: bool = True) -> None:
 def end_if_mistaken(options: Options, declared: Declared) -> None:
     """Exit with 1 if the files have mistakes. With --json they are the document on stdout."""
     if declared.mistakes and options.is_json:
-        show_json({"files": declared.files, "mistakes": mistake_rows(declared.mistakes)})
+        show_json(check_document(declared))
     end_if_any(declared.mistakes, is_told=not options.is_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
 
 from .screen import Options, console, note, show_json
 from .up import Files, read_or_exit
@@ -18,11 +19,25 @@ CHANGES = 2
 """The exit code, if there is something to do."""
 
 
+class PlanCommand(TyperCommand):
+    """Wrong usage is exit code 1, not click's 2, which says here that there are changes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as exc:
+            wrong: Any = exc  # click's UsageError, which typer has no name for
+            if getattr(wrong, "exit_code", None) == CHANGES:
+                wrong.exit_code = 1
+            raise
+
+
 def plan(ctx: typer.Context, files: Files = None) -> None:
     """What kron up would add, change and remove, and what each change does to the next run.
 
     Nothing is changed. Exit 0: nothing to do, 2: changes, 1: mistakes in the
-    files, or an error.
+    files, wrong usage, or an error.
     """
     options: Options = ctx.obj
     declared = read_or_exit(options, files or ())

@@ -260,6 +260,8 @@ def _effect(effect: Effect, clock: Clock) -> str:
         when = f"from {clock.of_today(first)} to {clock.of_today(last)}{clock.mark}"
         subject, verb = f"{effect['runs']:,} {what}runs {when}", "are"
     text = f"{subject} {fate.format(verb=verb)}"
+    if effect["retry_at"] and effect["runs"] == 1:
+        text += f" and tried again at {clock.of_today(effect['retry_at'])}{clock.mark}"
     if effect["stands_for"]:
         text += (
             f" and {'stands' if effect['runs'] == 1 else 'stand'} for {effect['stands_for']:,} more"

@@ -14,7 +14,7 @@ from .screen import Options, show, show_json
 
 if TYPE_CHECKING:
     from kron.sources.declared import Mistake
-    from kron.sources.scheduled import Job
+    from kron.sources.scheduled import Entrypoint, Jobs
 
 app = typer.Typer(
     no_args_is_help=True, help="Jobs of \\[tool.scheduled] in pyproject.toml: check, list, run."
@@ -37,12 +37,12 @@ def check(ctx: typer.Context, files: Files = None) -> None:
     All mistakes at once, each with its line; then the exit code is 1.
     """
     options: Options = ctx.obj
-    named, jobs, mistakes = _read(files)
+    named, (jobs, mistakes, entrypoints) = _read(files)
     with redirect_stdout(sys.stderr):  # what modules print while they are imported is no answer
-        loaded, not_loaded = _load(named, jobs)
+        loaded, not_loaded = _load(named, entrypoints)
     mistakes = sorted([*mistakes, *not_loaded], key=lambda each: each.place)
     if options.is_json:
-        ids = [job.id for job, _ in loaded]
+        ids = [job.id for job in jobs if job.entrypoint in loaded]
         show_json({"files": named, "jobs": ids, "mistakes": mistake_rows(mistakes)})
     elif not mistakes:
         print(_praise(jobs, named))
@@ -55,7 +55,7 @@ def list_jobs(ctx: typer.Context, files: Files = None) -> None:
     from .scheduled_table import job_rows, job_table
 
     options: Options = ctx.obj
-    named, jobs, mistakes = _read(files)
+    named, (jobs, mistakes, _) = _read(files)
     if options.is_json:
         show_json(job_rows(jobs))
     elif jobs:
@@ -77,36 +77,36 @@ def run(
     """
     from .calling import call
 
-    named, jobs, mistakes = _read(files)
+    named, (jobs, mistakes, _) = _read(files)
     asked = [job for job in jobs if job.id == id_]
     wrong = [each for each in mistakes if each.what == id_ or not (asked or each.what)]
     if not (asked or wrong):
         _fail_unknown(id_, [job.id for job in jobs])
     end_if_any(wrong)
-    loaded, not_loaded = _load(named, asked)
+    loaded, not_loaded = _load(named, [job.entrypoint for job in asked])
     end_if_any(not_loaded)
-    if not all(call(fn) for _, fn in loaded):
+    if not all(map(call, loaded.values())):
         raise typer.Exit(1)
 
 
-def _read(files: list[str] | None) -> tuple[list[str], list[Job], list[Mistake]]:
+def _read(files: list[str] | None) -> tuple[list[str], Jobs]:
     from kron.sources.reading import find_files, read_jobs
 
     named = files or find_files()
-    return named, *read_jobs(named)
+    return named, read_jobs(named)
 
 
 def _load(
-    named: list[str], jobs: list[Job]
-) -> tuple[list[tuple[Job, Callable[[], Any]]], list[Mistake]]:
-    """The jobs with their functions. Their modules may not start the scheduler, as in `kron up`."""
+    named: list[str], entrypoints: list[Entrypoint]
+) -> tuple[dict[Entrypoint, Callable[[], Any]], list[Mistake]]:
+    """The functions of jobs. Their modules may not start the scheduler, as in `kron up`."""
     from kron import scheduler as program
     from kron.sources.reading import lead_path
-    from kron.sources.scheduled import load_jobs
+    from kron.sources.scheduled import load
 
     lead_path(named)
     with program.default.importing():
-        return load_jobs(jobs)
+        return load(entrypoints)
 
 
 def _fail_unknown(id_: str, known: list[str]) -> None:

@@ -30,7 +30,7 @@ def _row(job: Job, now_us: int) -> dict[str, Any]:
         "timer": name_of(job.id),
         "every": job.every,
         "slot": in_words(definition),
-        "entrypoint": job.entrypoint,
+        "entrypoint": job.entrypoint.text,
         "next_run_at": text(*upcoming(definition, now_us, 1)),
         "file": job.place.file,
         "line": job.place.line,

@@ -17,7 +17,8 @@ from kron import __version__
 from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError, StorageError
 
-from .mistakes import end_if_mistaken
+from .mistakes import check_document, end_if_mistaken
+from .moment import past_instant
 from .screen import DATA_DIR, Options, fail, note, show_json
 from .source import Live, find_live
 from .words import plain, short_moment
@@ -85,8 +86,8 @@ def up(
     options: Options = ctx.obj
     if is_once + is_check + is_dry_run + is_reload > 1:
         raise typer.BadParameter("one of --once, --check, --dry-run, --reload at a time", ctx)
-    seconds = float(drain) if _NUMBER.fullmatch(drain) else drain
-    drain_s = parse_duration(seconds, argument="--drain", allow_zero=True) / 1_000_000
+    drain_s = _seconds(drain)
+    since = None if since is None else past_instant(since, options.zone, "--since")
     if is_reload and (live := _to_reload(options, waits=not no_wait)):
         _reload(options, live, files or [])
         return
@@ -108,17 +109,37 @@ def up(
         _carry_out(options, wish, is_once=is_once)
 
 
+def _seconds(drain: str) -> float:
+    """Of a duration, or a number of seconds. Raises BadParameter."""
+    seconds = float(drain) if _NUMBER.fullmatch(drain) else drain
+    try:
+        return parse_duration(seconds, argument="--drain", allow_zero=True) / 1_000_000
+    except ScheduleError as exc:
+        raise typer.BadParameter(str(exc)) from exc
+
+
 def read_or_exit(options: Options, files: Sequence[str]) -> Declared:
     """What the files declare (without any: those that are found); all mistakes in them at once are
     lines on stderr, with --json a document on stdout, and exit 1. What imported modules print is on
-    stderr, too."""
+    stderr, too, and the current directory stays the same."""
+    declared, _ = _read_or_exit(options, files)
+    return declared
+
+
+def _read_or_exit(options: Options, files: Sequence[str]) -> tuple[Declared, str | None]:
+    """See `read_or_exit`; and the directory that imported modules have changed to, if any has."""
     from kron import scheduler as program
     from kron.sources.current import read
+    from kron.sources.reading import current_directory
 
+    before = current_directory()
     with redirect_stdout(sys.stderr):
         declared = read(files, program.default)
+    after = current_directory()
+    if before is not None and after != before:
+        os.chdir(before)
     end_if_mistaken(options, declared)
-    return declared
+    return declared, None if after == before else after
 
 
 def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
@@ -131,12 +152,17 @@ def _carry_out(options: Options, wish: Wish, *, is_once: bool) -> None:
     leave_process_one()
     ear = Ear()
     _log(wish.is_quiet)
-    declared = read_or_exit(options, wish.files)
+    declared, chosen = _read_or_exit(options, wish.files)
+    here = os.getcwd()
+    if chosen is not None:
+        wish = wish._replace(data_dir=os.path.abspath(wish.data_dir))
     program = Up(wish, declared, take_notifier(os.environ), ear)
+    if chosen is not None:  # by a module, for its functions
+        os.chdir(chosen)
     if not program.start():
         return
     if not wish.is_quiet:
-        _introduce(options, wish, declared, program)
+        _introduce(options, wish, declared, program, here)
     if not is_once:
         program.wait()
     elif failures := program.finish_due():
@@ -172,22 +198,23 @@ def _praise(options: Options, declared: Declared) -> None:
     for remark in declared.notes:
         note(f"note: {remark}")
     if options.is_json:
-        show_json({"files": declared.files, "timers": [timer.name for timer in declared.timers]})
+        show_json(check_document(declared))
     else:
         print(f"{_timers(len(declared.timers))} in {', '.join(declared.files)}, no mistake")
 
 
-def _introduce(options: Options, wish: Wish, declared: Declared, program: Up) -> None:
-    """What is carried out, when it runs next, on stderr."""
+def _introduce(options: Options, wish: Wish, declared: Declared, program: Up, here: str) -> None:
+    """What is carried out, when it runs next, on stderr. It was started in `here`."""
     for remark in declared.notes:
         note(f"note: {remark}")
     timers = [timer for timer in program.timers() if timer["state"] != "orphaned"]
-    place, files = os.path.abspath(options.data_dir), ", ".join(declared.files)
+    place = os.path.abspath(os.path.join(here, options.data_dir))
+    files = ", ".join(declared.files)
     who = f"kron {__version__}, process {os.getpid()}"
     note(f"{who}: {_timers(len(timers))} from {files}, kept in {place}")
     if not timers:
         note("there is nothing to do: no timer is declared")
-    folder = os.path.abspath(os.path.dirname(declared.files[0]))
+    folder = os.path.abspath(os.path.join(here, os.path.dirname(declared.files[0])))
     is_default = options.data_dir == DATA_DIR and not wish.files
     if is_default and folder != os.path.dirname(place):
         note(f"note: the files are in {folder}; a kron up from there would keep its own {DATA_DIR}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shlex
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,14 +103,16 @@ def shell_sign(text: str) -> str:
 def resolve(text: str) -> Callable[..., Any]:
     """The callable that "module:function" names; the part behind the colon may have dots.
 
-    Imports the module. Raises ScheduleError, with the module's own error where it has one.
+    Imports the module. Raises ScheduleError, with the module's own error where it has one, whatever
+    that is; but a KeyboardInterrupt goes on.
     """
     module_name, colon, path = text.partition(":")
     if not (colon and path and all(part for part in f"{module_name}.{path}".split("."))):
         raise ScheduleError(f'{brief(text)} names no function. Write "module:function".')
     try:
         found: Any = import_module(module_name)
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:  # also pytest.skip(), which no Exception is
+        _pass_interrupt(exc, module_name)
         raise ScheduleError(
             f"{brief(text)}: {module_name} cannot be imported: {describe(exc)}"
         ) from exc
@@ -117,11 +120,21 @@ def resolve(text: str) -> Callable[..., Any]:
         found = attrgetter(path)(found)
     except AttributeError as exc:
         raise ScheduleError(f"{brief(text)}: {module_name} has no {path}.") from exc
-    except (Exception, SystemExit) as exc:  # of a `__getattr__`: a module may import on demand
+    except BaseException as exc:  # of a `__getattr__`: a module may import on demand
+        _pass_interrupt(exc, module_name)
         raise ScheduleError(f"{brief(text)}: {describe(exc)}") from exc
     if not callable(found):
         raise ScheduleError(f"{brief(text)} is {brief(found)}, which cannot be called.")
     return found  # type: ignore[no-any-return]  # callable, by the question above
+
+
+def _pass_interrupt(exc: BaseException, module_name: str) -> None:
+    """Raise a KeyboardInterrupt again, with a note where it came. It may be a SIGINT, unless this
+    is another thread than the one that hears of those."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if isinstance(exc, KeyboardInterrupt) and is_main:
+        exc.add_note(f"interrupted while {module_name} was imported")
+        raise exc
 
 
 def importable_name(fn: Callable[..., Any]) -> str:

@@ -44,7 +44,7 @@ class Enrolment:
         self._clock = clock
         self._max_concurrency = max_concurrency
         self._registry = Registry()
-        self._held: list[Registration] = []
+        self._held: dict[str, Registration] = {}
         self._holder = 0
 
     def register(
@@ -58,7 +58,7 @@ class Enrolment:
         if sync_verb:
             self._control.refuse_loop_thread(sync_verb)
         if self._holder == threading.get_ident():
-            self._held.append(registration)
+            self._held[name] = registration
             return registration, False
         return registration, self._claimed(registration)
 
@@ -77,18 +77,20 @@ class Enrolment:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """What this thread registers meanwhile (an import does) is held, and forgotten in the end
-        unless `hand_held_in` comes before."""
-        self._holder, self._held = threading.get_ident(), []
+        """What this thread registers meanwhile (an import does) is held until `hand_held_in`; if
+        that does not come, for the next time: no import registers it again."""
+        self._holder = threading.get_ident()
         try:
             yield
         finally:
-            self._holder, self._held = 0, []
+            self._holder = 0
 
-    def hand_held_in(self) -> None:
-        """What is held is registered now, as by `schedule()`, durable if a scheduler runs."""
-        held, self._held = self._held, []
-        self._hand_in(held, [PROGRAM] * len(held))
+    def hand_held_in(self) -> dict[str, str]:
+        """What is held is registered now, as by `schedule()`, durable if a scheduler runs. Returns
+        by name what `declare` does."""
+        held, self._held = self._held, {}
+        became = self._hand_in([*held.values()], [PROGRAM] * len(held))
+        return dict(zip(held, became, strict=True))
 
     def taken(self, declarations: Sequence[Declaration]) -> dict[str, ScheduleError]:
         """By name, what is wrong with those whose timers this program schedules itself."""
@@ -98,7 +100,7 @@ class Enrolment:
                 own = self._registry.own(places)
         else:
             own = self._control.ask(lambda reading: reading.own(places), "schedule")
-        own |= {each.name: each.target.fn for each in self._held if each.name in places}
+        own |= {each.name: each.target.fn for each in self._held.values() if each.name in places}
         return {name: declared_twice(name, places[name], fn) for name, fn in own.items()}
 
     def _checked(

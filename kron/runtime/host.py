@@ -115,11 +115,18 @@ class Host:
             if self.over.done():
                 request.answer(error=self._failure())
             elif self.loop is not None:  # else it is found when the host begins
+                self._drain()
                 self.loop.call_soon_threadsafe(self._hear)
         except RuntimeError:  # the loop was closed under us: nothing runs any more
             self.abandon()
             request.answer(error="its event loop was closed")
         return request.report
+
+    def _drain(self) -> None:
+        """Nothing starts from here on, even if the loop is blocked and due moments come before the
+        word gets through."""
+        if self.engine is not None and self.started.done():
+            self.engine.hand_in(c.Drain())
 
     def hear_signal(self, drain_s: float = DRAIN_SECONDS) -> None:
         """SIGINT or SIGTERM: the first one drains, a further one ends that at once."""

@@ -12,6 +12,7 @@ from kron.core import commands as c
 from kron.core.command import CommandSpec
 from kron.core.errors import KronStopped
 from kron.core.machine import Machine
+from kron.core.model import Overlap
 from kron.core.steering import Backfill, BackfillAsked, previewed
 from kron.core.things import Timer
 from kron.core.views import TimerStatus, by_next_run, timer_status
@@ -135,10 +136,15 @@ class Reading:
         """Whether anything that was to run by that time of the wall clock does, or will at once:
         not a retry of later, and no orphan."""
         machine, state = self._machine, self._machine.state
-        for run in state.runs.values():
-            is_later = run.retry_us is not None and run.retry_us + state.shift_us > until_us
-            if run.scheduled_us <= until_us and run.timer.bound_us is not None and not is_later:
+        behind_retry: set[Timer] = set()
+        for run in state.runs.values():  # in the order in which they became due
+            timer, retry_us = run.timer, run.retry_us
+            is_later = retry_us is not None and retry_us + state.shift_us > until_us
+            is_to_be = timer.bound_us is not None and not is_later and timer not in behind_retry
+            if is_to_be and run.scheduled_us <= until_us:
                 return True
+            if is_later and timer.definition.terms.overlap is not Overlap.ALLOW:
+                behind_retry.add(timer)
         earliest_us = machine.agenda.deadlines.next()
         return earliest_us is not None and earliest_us + state.shift_us <= until_us
 

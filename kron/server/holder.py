@@ -10,6 +10,9 @@ from kron.core.errors import StorageError
 from kron.storage.datadir import DataDir
 from kron.storage.lock import LOCK_NAME, pid_in
 
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC
+"""What Linux calls the one that sees all processes (PROC_PID_INIT_INO)."""
+
 
 class Holder(NamedTuple):
     """Whether somebody has the lock, and the last holder's process id where it is known."""
@@ -21,8 +24,8 @@ class Holder(NamedTuple):
 def find_holder(data_dir: DataDir) -> Holder:
     """Look at the lock of a directory. Raises StorageError if it cannot be looked at.
 
-    Where the kernel lists its locks (Linux) the list is read: even to try the lock for an instant
-    could fail a program that is just starting.
+    Where the kernel lists its locks (Linux) the list is read. Of a holder in another container it
+    says nothing, or another process id; where that can be, the lock is tried for an instant.
     """
     try:
         fd = data_dir.open_file(LOCK_NAME, os.O_RDONLY)
@@ -31,28 +34,39 @@ def find_holder(data_dir: DataDir) -> Holder:
     except OSError as exc:
         raise StorageError(f"{data_dir.show(LOCK_NAME)}: {exc.strerror}") from exc
     try:
-        pid = pid_in(data_dir.disk.pread(fd, 32, 0))
-        inode = data_dir.disk.fstat(fd).st_ino
-        listed = _listed(inode)
-        if listed is None:
-            return Holder(not _try(fd), pid)
-        return Holder(pid in listed if pid else bool(listed), pid)
+        noted = pid_in(data_dir.disk.pread(fd, 32, 0))
+        listed = _listed(data_dir.disk.fstat(fd), noted)
+        if listed is None or not (listed or _lists_everybody()):
+            return Holder(not _try(fd), noted)
+        return Holder(bool(listed), noted if noted in listed or not listed else max(listed))
     finally:
         data_dir.disk.close(fd)
 
 
-def _listed(inode: int) -> set[int] | None:
-    """The processes with an exclusive flock on a file of that inode; None if nobody knows."""
+def _listed(file: os.stat_result, noted: int | None) -> set[int] | None:
+    """The processes with an exclusive flock on that file, by the ids that they have here; None if
+    nobody knows. Where file and list name different devices (some file systems do), the process
+    that is `noted` in the file is taken to mean it."""
     try:
         with open("/proc/locks", encoding="ascii") as locks:
             rows = [line.split() for line in locks]
     except OSError:
         return None
-    return {
-        int(row[4])
-        for row in rows
-        if row[1:4] == ["FLOCK", "ADVISORY", "WRITE"] and row[5].rpartition(":")[2] == str(inode)
-    }
+    device = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}"
+    found = set()
+    for row in rows:
+        place, _, inode = row[5].rpartition(":")
+        if row[1:4] == ["FLOCK", "ADVISORY", "WRITE"] and inode == str(file.st_ino):
+            found |= {int(row[4])} if place == device or int(row[4]) == noted else set()
+    return found
+
+
+def _lists_everybody() -> bool:
+    """Whether the kernel's list is whole: in a container it leaves out what is outside."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino == _FIRST_PID_NAMESPACE
+    except OSError:
+        return False
 
 
 def _try(fd: int) -> bool:

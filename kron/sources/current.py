@@ -15,7 +15,7 @@ from kron.scheduler import Scheduler
 
 from .declared import Declared, Mistake
 from .notify import Notifier
-from .reading import find_files, read_files, shown
+from .reading import KRON, PYPROJECT, current_directory, find_files, read_files, shown
 from .reloaded import Mistaken, Reloaded, in_words
 
 logger = logging.getLogger("kron")
@@ -72,15 +72,17 @@ class Current:
         if self._seen() == self._versions:
             return
         self._versions = self._seen()
-        try:
-            declared = self._read()
-        except KronError as exc:
-            _log_refused(exc)
-            return
         enrolment = self._scheduler._enrolment
-        for name in self.declared.by_name().keys() - declared.by_name().keys():
-            enrolment.remove(name)
-        enrolment.declare(declared.declarations())
+        with enrolment.holding():
+            try:
+                declared = self._read()
+            except KronError as exc:
+                _log_refused(exc)
+                return
+            for name in self.declared.by_name().keys() - declared.by_name().keys():
+                enrolment.remove(name)
+            enrolment.declare(declared.declarations())
+            enrolment.hand_held_in()
         self._settings = declared.settings
         self._keep(declared)
 
@@ -137,13 +139,13 @@ class Current:
         enrolment = self._scheduler._enrolment
         with enrolment.holding():
             declared = self._read()
-            became = enrolment.declare(declared.declarations())
-            enrolment.hand_held_in()
+            names = [timer.name for timer in declared.timers]
+            became = dict(zip(names, enrolment.declare(declared.declarations()), strict=True))
+            became |= enrolment.hand_held_in()
         removed = enrolment.undeclare(declared.by_name())
         self._keep(declared)
-        names = [timer.name for timer in declared.timers]
         by_word = {
-            word: [name for name, its in zip(names, became, strict=True) if its == word]
+            word: [name for name, its in became.items() if its == word]
             for word in ("created", "updated", "unchanged")
         }
         return {
@@ -157,8 +159,12 @@ class Current:
 
     def _read(self) -> Declared:
         """Raises Mistaken, NothingDeclared."""
-        named = [shown(Path(file)) for file in self._named]
-        declared = read(named, self._scheduler, self._folder)
+        named, here = [shown(Path(file)) for file in self._named], current_directory()
+        try:
+            declared = read(named, self._scheduler, self._folder)
+        finally:  # whatever a module did: what runs goes on where it is
+            if here is not None:
+                os.chdir(here)
         if declared.mistakes:
             raise Mistaken(declared.mistakes)
         return declared
@@ -179,7 +185,10 @@ class Current:
         ]
 
     def _seen(self) -> Versions:
-        return [_version(Path(file)) for file in self._paths]
+        """Of the files in force; where they are found, also of one that comes beside them."""
+        places = {Path(file).parent for file in self._paths if not self._named}
+        beside = (str(place / name) for place in places for name in (PYPROJECT, KRON))
+        return [_version(Path(file)) for file in dict.fromkeys([*self._paths, *beside])]
 
 
 def _log_refused(exc: KronError) -> None:

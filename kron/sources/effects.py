@@ -11,6 +11,8 @@ from kron.core.model import Cause, Reason, RunState
 from kron.core.state import State
 from kron.core.things import Run, Timer
 
+from .next_run import retry_wall_us
+
 Fate: TypeAlias = Literal[
     "kept",
     "given_up",
@@ -37,8 +39,8 @@ class Effect(TypedDict):
     runs, for the `reason` of RUN_MISSED; skipped: another run is open; cancelled: it waited, and
     its timer is removed, or it makes room for the next one; dead: it was
     interrupted, and has had all its attempts; again: it was interrupted or waited for its retry,
-    and runs at once; waits: it goes on waiting; under_way: it ends by itself; backfill_over: a
-    backfill goes no further.
+    and runs at once; waits: it goes on waiting, for a retry until `retry_at`; under_way: it ends by
+    itself; backfill_over: a backfill goes no further.
     """
 
     fate: Fate
@@ -47,6 +49,7 @@ class Effect(TypedDict):
     last_scheduled_at: str | None
     stands_for: int
     reason: str | None
+    retry_at: str | None
 
 
 class Open(NamedTuple):
@@ -89,7 +92,10 @@ def effects_of(state: State, events: Iterable[Any], was: Open, *, is_live: bool)
             fate: Fate = "cancelled" if isinstance(event, ev.RunCancelled) else "dead"
             effects.append(_effect(fate, event.scheduled_us))
     left = [state.runs[id_] for id_ in was_open if id_ in state.runs]
-    effects += [_effect(_fate(run, is_live=is_live), run.scheduled_us) for run in left]
+    for run in left:
+        fate, retry_us = _fate(run, is_live=is_live), retry_wall_us(state, run.id)
+        retry_us = retry_us if fate == "waits" else None
+        effects.append(_effect(fate, run.scheduled_us, retry_us=retry_us))
     return _together([*effects, *_overdue(events)])
 
 
@@ -141,6 +147,7 @@ def _effect(
     *,
     stands_for: int = 0,
     reason: str | None = None,
+    retry_us: int | None = None,
 ) -> Effect:
     return {
         "fate": fate,
@@ -149,4 +156,5 @@ def _effect(
         "last_scheduled_at": text(first_us if last_us is None else last_us),
         "stands_for": stands_for,
         "reason": reason,
+        "retry_at": text(retry_us),
     }

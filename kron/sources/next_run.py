@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from kron.core.instants import text
+from kron.core.model import Overlap
 from kron.core.state import State
 from kron.core.things import Timer
 from kron.core.timing import course_of, is_invalid, on_from
@@ -48,6 +49,24 @@ def next_run_of(state: State, timer: Timer, now_us: int) -> NextRun:
     if at_us is None:
         return no_run("finished")
     return {"at": text(state.to_wall(timer, at_us)), "reason": None}
+
+
+def next_start_of(state: State, timer: Timer, now_us: int) -> NextRun:
+    """As `next_run_of`, but what is waited for may be a retry, as in a status: under any policy but
+    `allow` nothing starts before it."""
+    waits = [us for id_ in timer.open if (us := retry_wall_us(state, id_)) and us > now_us]
+    coming = next_run_of(state, timer, now_us)
+    retry_at = text(min(waits, default=None))
+    is_alone = timer.definition.terms.overlap is not Overlap.ALLOW or coming["at"] is None
+    if retry_at is None or not (is_alone or retry_at < (coming["at"] or "")):
+        return coming
+    return {"at": retry_at, "reason": None}
+
+
+def retry_wall_us(state: State, run_id: int) -> int | None:
+    """When an open run is to be tried again, by the wall clock; None if it does not wait for it."""
+    retry_us = state.runs[run_id].retry_us
+    return None if retry_us is None else retry_us + state.shift_us
 
 
 def no_run(reason: str) -> NextRun:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, cast
 
@@ -19,7 +19,9 @@ from kron.core.errors import StorageError
 from kron.core.instants import text
 from kron.core.machine import Machine
 from kron.core.model import Definition, Now, RunState
+from kron.core.state import State
 from kron.core.steering import Ago, Backfill, previewed, read_since
+from kron.core.things import Timer
 from kron.core.views import schedule_text
 from kron.core.words import in_words
 from kron.opening import StartOptions, read_start
@@ -33,7 +35,7 @@ from kron.storage.datadir import DataDir
 from .declared import Declared
 from .difference import FieldChange, changed_fields
 from .effects import NOTHING, TOLD, Effect, Open, effects_of, open_of
-from .next_run import NextRun, next_run_of, no_run
+from .next_run import NextRun, next_run_of, next_start_of, no_run
 
 Kind: TypeAlias = Literal["added", "changed", "removed"]
 
@@ -281,7 +283,7 @@ class _Trial:
             "words": in_words(shown),
             "fields": [] if before is None or new is None else changed_fields(before[0], new),
             "next_before": None if before is None else before.next_run,
-            "next_after": None if new is None else self._next_run(name),
+            "next_after": None if new is None else self._next_run(name, next_run_of),
             "effects": effects_of(
                 self.machine.state,
                 self.events.get(name, ()),
@@ -298,14 +300,14 @@ class _Trial:
             "place": place,
             "schedule": schedule_text(definition),
             "words": in_words(definition),
-            "next_run": self._next_run(name),
+            "next_run": self._next_run(name, next_start_of),
         }
 
-    def _next_run(self, name: str) -> NextRun:
+    def _next_run(self, name: str, told: Callable[[State, Timer, int], NextRun]) -> NextRun:
         timer = self.machine.state.timers.get(name)
         if timer is None:  # it has fired once and for all, and was let go
             return no_run("finished")
-        return next_run_of(self.machine.state, timer, self.now.wall_us)
+        return told(self.machine.state, timer, self.now.wall_us)
 
     def runs(self) -> Iterator[RunNow]:
         """What is due at once, oldest first; nothing, if a process carries it out already."""

@@ -42,14 +42,21 @@ _PROBLEM_TABLE = (
 )
 
 
+class Entrypoint(NamedTuple):
+    """What the job `id` names to be imported and called, and where."""
+
+    id: str
+    text: str
+    place: Place
+
+
 class Job(NamedTuple):
     """One table, valid as far as it can be seen without an import."""
 
     id: str
     every: str
-    entrypoint: str
     place: Place
-    entrypoint_place: Place
+    entrypoint: Entrypoint
 
     def definition(self) -> Definition:
         """What it is for a scheduler."""
@@ -75,27 +82,40 @@ def name_of(id_: str) -> str:
     return _PREFIX + plain
 
 
+class Jobs(NamedTuple):
+    """The tables of `[tool.scheduled]`: the jobs that can be used, what is wrong with the others,
+    and the entrypoints of all that have one, which may be wrong in a way of their own."""
+
+    jobs: list[Job]
+    mistakes: list[Mistake]
+    entrypoints: list[Entrypoint]
+
+
 def read_scheduled(tables: object, declared: Declared, place_of: Callable[..., Place]) -> None:
     """Add the jobs of `[tool.scheduled]`, and what is wrong with them. `place_of(*keys)` tells
     where below that table something stands. Imports the entrypoints."""
-    jobs, mistakes = read_jobs(tables, place_of)
-    loaded, not_loaded = load_jobs(jobs)
+    jobs, mistakes, entrypoints = read_jobs(tables, place_of)
+    loaded, not_loaded = load(entrypoints)
     declared.mistakes += [*mistakes, *not_loaded]
-    for job, fn in loaded:
-        origin = Origin(SOURCE, str(job.place), slot_id=job.id, retry_until="window")
-        declaration = Declaration(name_of(job.id), fn, job.options(), origin)
-        declared.timers.append(Timer(job.id, job.place, declaration))
-
-
-def load_jobs(jobs: Iterable[Job]) -> tuple[list[tuple[Job, Callable[[], Any]]], list[Mistake]]:
-    """Each with what its run calls (see `plain_callable`), imported; and those that have none."""
-    loaded = []
-    mistakes = []
     for job in jobs:
+        if job.entrypoint in loaded:
+            origin = Origin(SOURCE, str(job.place), slot_id=job.id, retry_until="window")
+            fn = loaded[job.entrypoint]
+            declaration = Declaration(name_of(job.id), fn, job.options(), origin)
+            declared.timers.append(Timer(job.id, job.place, declaration))
+
+
+def load(
+    entrypoints: Iterable[Entrypoint],
+) -> tuple[dict[Entrypoint, Callable[[], Any]], list[Mistake]]:
+    """What a run of each calls (see `plain_callable`), imported; and those that have none."""
+    loaded = {}
+    mistakes = []
+    for each in entrypoints:
         try:
-            loaded.append((job, plain_callable(job.entrypoint)))
+            loaded[each] = plain_callable(each.text)
         except ScheduleError as exc:
-            mistakes.append(Mistake(job.entrypoint_place, job.id, f"entrypoint {exc}"))
+            mistakes.append(Mistake(each.place, each.id, f"entrypoint {exc}"))
     return loaded, mistakes
 
 
@@ -108,21 +128,24 @@ def plain_callable(text: str) -> Callable[[], Any]:
         raise ScheduleError(f"{brief(text)}: {exc}") from exc
 
 
-def read_jobs(tables: object, place_of: Callable[..., Place]) -> tuple[list[Job], list[Mistake]]:
+def read_jobs(tables: object, place_of: Callable[..., Place]) -> Jobs:
     """The jobs that can be used, and what is wrong with the others. Imports nothing."""
+    found = Jobs([], [], [])
     if not isinstance(tables, Mapping):
-        return [], [Mistake(place_of(), "", "[tool.scheduled] must be a table of jobs.")]
-    jobs: list[Job] = []
-    mistakes: list[Mistake] = []
+        found.mistakes.append(Mistake(place_of(), "", "[tool.scheduled] must be a table of jobs."))
+        return found
     for id_, job in tables.items():
         wrong = [
             Mistake(place_of(id_, *keys), id_ or '""', text) for keys, text in _mistakes(id_, job)
         ]
-        mistakes += wrong
-        if not wrong:
-            places = (place_of(id_), place_of(id_, "entrypoint"))
-            jobs.append(Job(id_, job["every"], job["entrypoint"], *places))
-    return jobs, mistakes
+        found.mistakes.extend(wrong)
+        text = job.get("entrypoint") if isinstance(job, Mapping) else None
+        if isinstance(text, str) and ":" in text:
+            entrypoint = Entrypoint(id_, text, place_of(id_, "entrypoint"))
+            found.entrypoints.append(entrypoint)
+            if not wrong:
+                found.jobs.append(Job(id_, job["every"], place_of(id_), entrypoint))
+    return found
 
 
 def _mistakes(id_: str, job: object) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -138,8 +161,9 @@ def _mistakes(id_: str, job: object) -> Iterator[tuple[tuple[str, ...], str]]:
                 (key,),
                 f"an id with a dot stands in quotes: [tool.scheduled.{_quoted(id_, key)}].",
             )
-            return
-        if key not in KEYS:
+            if not job.keys() & set(KEYS):  # it is no job, but what stands around one
+                return
+        elif key not in KEYS:
             yield (
                 (key,),
                 f"unknown key {brief(key)}; a job has only every and entrypoint.{meant(key, KEYS)}"

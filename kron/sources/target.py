@@ -9,34 +9,47 @@ from typing import Any
 
 from kron.core.command import read_argv
 from kron.core.errors import KronError, ScheduleError, brief
+from kron.core.keywords import meant
+from kron.core.terms import ScheduleOptions
 from kron.runtime.command import command, resolve, shell_sign
 
 COMMAND_KEYS = ("shell", "cwd", "env", "inherit", "kill_after")
 """The keywords of `kron.command`, which stand beside `command`."""
 TARGET_KEYS = ("entrypoint", "command", *COMMAND_KEYS)
+_KNOWN = (*TARGET_KEYS, *ScheduleOptions.__annotations__)
 _ARGV = re.compile(r"^argv\b")
+
+
+def check_key(key: str) -> None:
+    """Raises ScheduleError for what is no key of a timer's table, with the one that was meant."""
+    if key not in _KNOWN:
+        raise ScheduleError(f"unknown key {brief(key)}.{meant(key, _KNOWN)}")
 
 
 def read_target(terms: Mapping[str, Any], folder: str) -> tuple[Any, list[tuple[str, str]]]:
     """The callable or Command of a timer's table, None if it cannot be used; and what is wrong:
     pairs of a key ("" for the table) and a text. Imports what is named. `folder` is where a
     command starts, and what a relative `cwd` counts from."""
-    if "entrypoint" in terms and "command" in terms:
-        return None, [("command", "a timer has either entrypoint or command, not both.")]
+    fn: Any = None
+    wrong: list[tuple[str, str]] = []
     if "command" in terms:
-        return _command(terms, folder)
-    wrong = [
-        (key, f"{key} is said of a command, and this timer has none.")
-        for key in COMMAND_KEYS
-        if key in terms
-    ]
-    if "entrypoint" not in terms:
-        text = 'a timer needs entrypoint = "module:function", or a command.'
-        return None, [("", text), *wrong]
-    try:
-        return _entrypoint(terms["entrypoint"]), wrong
-    except (KronError, TypeError) as exc:
-        return None, [("entrypoint", str(exc)), *wrong]
+        fn, wrong = _command(terms, folder)
+    else:
+        wrong += [
+            (key, f"{key} is said of a command, and this timer has none.")
+            for key in COMMAND_KEYS
+            if key in terms
+        ]
+    if "entrypoint" in terms:
+        try:
+            fn = _entrypoint(terms["entrypoint"])
+        except (KronError, TypeError) as exc:
+            wrong.append(("entrypoint", str(exc)))
+    elif "command" not in terms:
+        wrong.append(("", 'a timer needs entrypoint = "module:function", or a command.'))
+    if "entrypoint" in terms and "command" in terms:
+        wrong.append(("command", "a timer has either entrypoint or command, not both."))
+    return fn, wrong
 
 
 def _entrypoint(text: object) -> Any:

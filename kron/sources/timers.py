@@ -20,14 +20,14 @@ a timer is the same from everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import date
 from typing import Any, TypeAlias, cast
 
 from kron.core.definition import SELECTORS, check_name, define
 from kron.core.errors import KronError, ScheduleError, brief
 from kron.core.fields import Cron
-from kron.core.keywords import check_keywords, meant
+from kron.core.keywords import meant
 from kron.core.terms import READ, ScheduleOptions, read_terms
 from kron.opening import StartOptions, file_log, read_start
 from kron.runtime.callables import Target
@@ -36,12 +36,14 @@ from kron.runtime.enrolment import Declaration
 from kron.runtime.registry import Origin
 
 from .declared import Declared, Mistake, Place, Timer
-from .target import TARGET_KEYS, read_target
+from .target import TARGET_KEYS, check_key, read_target
 
 SOURCE = "kron"
 TABLE = ("tool", "kron")
 _SETTINGS = tuple(key for key in StartOptions.__annotations__ if key != "since")
 _INSTANTS = ("at", "not_before", "not_after")
+_FOUNDATIONS = frozenset({*SELECTORS, "timezone", "key", "args", "kwargs", "executor"})
+"""Keys that others, or the callable, cannot be looked at without."""
 
 Wrong: TypeAlias = tuple[str, str]
 """A key ("" for the table), and what is wrong with it."""
@@ -93,8 +95,7 @@ def _read_timer(
     options = {key: value for key, value in terms.items() if key not in TARGET_KEYS}
     wrong = [*_name(id_), *_each(options)]
     fn, wrong_target = read_target(terms, folder)
-    if not wrong:
-        wrong += _whole(id_, fn, options)
+    wrong += _whole(id_, fn, options, {key for key, _ in wrong})
     for key, text in (*wrong, *wrong_target):
         place = place_of(id_, key) if key else place_of(id_)
         declared.mistakes.append(Mistake(place, id_ or '""', text))
@@ -122,7 +123,7 @@ def _each(options: Mapping[str, Any]) -> Iterator[Wrong]:
         zone = {"timezone": "UTC"}
     for key, value in options.items():
         try:
-            check_keywords("schedule", {key: value}, ScheduleOptions)
+            check_key(key)
             alone = _as_python({**zone, key: value})
             if key in SELECTORS:
                 define(**alone, name="any")
@@ -132,11 +133,15 @@ def _each(options: Mapping[str, Any]) -> Iterator[Wrong]:
             yield key, str(exc)
 
 
-def _whole(id_: str, fn: Any, options: Mapping[str, Any]) -> Iterator[Wrong]:
-    """What is wrong with the keys together; `fn` is None if there is none."""
+def _whole(id_: str, fn: Any, options: Mapping[str, Any], wrong: Set[str]) -> Iterator[Wrong]:
+    """What is wrong with the keys together; `fn` is None if there is none. Keys that are `wrong` on
+    their own are left out, and nothing is said if that could be what is missed."""
+    if "" in wrong or wrong & _FOUNDATIONS:
+        return
+    rest = {key: value for key, value in options.items() if key not in wrong}
     try:
         spec = fn.spec if isinstance(fn, Command) else None
-        definition, _ = define(**_as_python(options), name=id_, command=spec)
+        definition, _ = define(**_as_python(rest), name=id_, command=spec)
         terms = definition.terms
         if fn is not None:
             Target(fn, terms.args, terms.kwargs or {}, terms.executor or None)

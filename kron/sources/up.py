@@ -41,8 +41,6 @@ logger = logging.getLogger("kron")
 
 LOOK_SECONDS = 0.2
 """How often a lock that somebody has is looked at."""
-UNSEEN_SECONDS = 1.0
-"""How often it is tried, if nobody can see who has it."""
 _DUE_SECONDS = 0.02
 
 
@@ -161,19 +159,15 @@ class Up:
         return False
 
     def _stand_by(self, pid: int | None, *, is_told: bool) -> None:
-        """Until the directory seems to be free. Of a holder in another container nobody here can
-        see whether it lives, so that is found out now and then."""
+        """Until the directory seems to be free."""
         place = DataDir(self._wish.data_dir, read_only=True)
         if not is_told:
             logger.info("%s is in use by %s; waiting for it to end", place.shown, _process(pid))
             self._notifier.ready(f"standing by for {_process(pid)}")
-        end_s = time.monotonic() + UNSEEN_SECONDS
-        while not self._ear.heard:
+        is_held = True
+        while is_held and not self._ear.heard:
             time.sleep(LOOK_SECONDS)
-            if find_holder(place).is_held:
-                end_s = 0.0
-            elif time.monotonic() > end_s:
-                return
+            is_held = find_holder(place).is_held
 
     @property
     def _started(self) -> Host:

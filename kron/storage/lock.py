@@ -25,6 +25,9 @@ EXEC_SECONDS = 2.0
 """How long a killed holder may go on having the lock: a command that it was about to start has a
 copy of the descriptor for the moment between fork and exec."""
 
+LOOK_SECONDS = 0.03
+"""How long somebody may have it who only looks whether it is free."""
+
 
 class LastWord(NamedTuple):
     """Process `pid` stopped carrying out the schedule `at` a time (RFC 3339), and why."""
@@ -64,15 +67,16 @@ class DirLock:
         """Take the lock and write this process's id into the file; a last word in it stays.
 
         Raises DataDirLocked (with `pid`, None if unknown) while another holder lives, be it in
-        this process. A lock file left by a dead process does not count; blocks for 2 s at most, if
-        what that one was about to start still holds it.
+        this process. A lock file left by a dead process does not count. Blocks for 30 ms, or 2 s if
+        that holder is dead: what it was about to start may still have the lock.
         """
         disk = self._dir.disk
         self._fd = self._dir.open_file(LOCK_NAME, os.O_RDWR | os.O_CREAT)
-        end_s = time.monotonic() + EXEC_SECONDS
+        began_s = time.monotonic()
         while not disk.try_lock(self._fd):
             pid = self._holder_pid()
-            if pid is None or not _is_gone(pid) or time.monotonic() > end_s:
+            patience_s = EXEC_SECONDS if pid is not None and _is_gone(pid) else LOOK_SECONDS
+            if time.monotonic() - began_s > patience_s:
                 self.close_fds()
                 raise locked_by(self._dir, pid)
             time.sleep(0.005)

@@ -75,7 +75,7 @@ def test_all_mistakes_come_on_stderr() -> None:
 def test_with_json_the_mistakes_are_a_document() -> None:
     result = pasted("61 * * * * a\n@daily b\nnonsense\n", "--json", code=1)
     found = json.loads(result.stdout)
-    assert found.keys() == {"files", "mistakes"}
+    assert found.keys() == {"files", "timers", "mistakes", "notes"}
     assert found["files"] == ["stdin"]
     assert [(each["file"], each["line"]) for each in found["mistakes"]] == [
         ("stdin", 1),
@@ -147,6 +147,17 @@ def test_every_timer_of_a_directory_is_exported(filled: Kron) -> None:
     assert [(row["name"], bool(row["left_out"])) for row in rows] == [
         *(("a", False), ("b", False), ("c", True), ("p", True)),
     ]
+    assert [row["command"] for row in rows] == [None] * 4
+
+
+def test_a_timer_without_a_line_is_exported_with_its_command(kron: Kron) -> None:
+    scheduler = package.Scheduler()
+    scheduler.schedule("once", package.command("x 'y z'"), after="1d")
+    scheduler.start(kron.directory)
+    scheduler.shutdown()
+    assert kron("crontab", "export").stdout.endswith("\n# left out: its command is x 'y z'\n")
+    (row,) = kron.json("crontab", "export")
+    assert (row["line"], row["command"]) == (None, "x 'y z'")
 
 
 def test_a_living_directory_is_exported_too(live: package.Scheduler, killed: Path) -> None:

@@ -170,6 +170,8 @@ def test_with_json_mistakes_are_a_document(cli: Kron, args: tuple[str, ...]) -> 
     (mistake,) = read_files(["kron.toml"]).mistakes
     assert orjson.loads(result.stdout) == {
         "files": ["kron.toml", "nowhere.toml"],
+        "timers": [],
+        "notes": [],
         "mistakes": [
             {"file": "kron.toml", "line": 2, "id": "a", "text": mistake.text},
             {
@@ -241,6 +243,22 @@ def test_a_dry_run_tells_what_starts_at_once_and_next(cli: Kron) -> None:
     assert {each["timer"] for each in document["timers"]} == {"report", "same", "old"}
 
 
+def test_a_retry_that_is_waited_for_is_the_next_start(cli: Kron) -> None:
+    failing = '[timers.bad]\ncron = "* * * * *"\noverlap = "skip"\nretry_delay = "9m"\n'
+    failing += 'entrypoint = "always_fails:fail"\n'
+    write(cli, failing)
+    (cli.directory.parent / "always_fails.py").write_text("def fail():\n    raise ValueError\n")
+    lived(cli, failing, timedelta(minutes=2), "61s")
+    (row,) = cli.json("up", "--dry-run")["timers"]
+    retry_at = cli.json("job", "status", "bad")["next_run_at"]
+    assert (row["next_run"]["at"], cli.json("job", "list")[0]["state"]) == (retry_at, "retrying")
+    write(cli, failing.replace("* * * * *", "*/2 * * * *"))
+    text = " ".join(cli("plan", code=2).stdout.split())
+    assert re.search(r"the waiting run of [\d:]+ UTC is kept and tried again at [\d:]+", text)
+    (change,) = orjson.loads(cli("plan", "--json", code=2).stdout)["changes"]
+    assert [each["retry_at"] for each in change["effects"] if each["fate"] == "waits"] == [retry_at]
+
+
 def test_a_dry_run_tells_what_would_be_backfilled(cli: Kron) -> None:
     lived(cli, BEFORE, timedelta(hours=3), "1m")
     longest = "n" * 128
@@ -270,12 +288,17 @@ def test_nothing_to_backfill_is_said_too(cli: Kron) -> None:
     assert cli.json("up", "--dry-run", "--since", "1ms")["backfills"] == []
 
 
-@pytest.mark.parametrize("since", ["2999-01-01T00:00:00Z", "2026-01-01T00:00:00", "soon"])
-def test_a_dry_run_refuses_a_since_as_up_does(cli: Kron, since: str) -> None:
-    dry = cli("up", "--dry-run", "--since", since, code=1)
+def test_a_dry_run_refuses_a_since_as_up_does(cli: Kron) -> None:
+    dry = cli("up", "--dry-run", "--since", "2999-01-01T00:00:00Z", code=1)
     assert (dry.stdout, dry.stderr.count("\n")) == ("", 1)
     assert dry.stderr.startswith("kron: since=")
     assert not cli.directory.exists()
+
+
+def test_since_is_read_as_by_job_backfill(cli: Kron) -> None:
+    assert "not a date and time" in cli("up", "--dry-run", "--since", "soon", code=2).stderr
+    local = cli.json("up", "--dry-run", "--since", "2026-01-01T00:00")["backfills"]
+    assert {each["since"] for each in local} == {datetime(2026, 1, 1).astimezone().isoformat()}
 
 
 def test_a_backfill_in_words() -> None:

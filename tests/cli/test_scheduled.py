@@ -130,6 +130,8 @@ def test_check_tells_all_mistakes_at_once(project: Project, kron: Kron) -> None:
         " you mean day?",
         "kron: pyproject.toml:9: c: entrypoint 'nowhere:f': nowhere cannot be imported:"
         " ModuleNotFoundError: No module named 'nowhere'",
+        "kron: pyproject.toml:12: d: entrypoint 'jobs:needs': it cannot be called without"
+        " arguments: missing a required argument: 'path'.",
         "kron: pyproject.toml:13: d: unknown key 'timeout'; a job has only every and entrypoint."
         " More can be said under [tool.kron.timers].",
         "kron: pyproject.toml:17: e\\x85: an id has 1 to 128 characters, and no control"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kron.core.command import CommandSpec
 from kron.runtime.registry import Registry
+from kron.sources.crontab.lines import ALIASES
 from kron.sources.crontab.reader import read_crontab
 from kron.sources.crontab.toml import write_toml
 from kron.sources.declared import Declared, check_twice
@@ -216,12 +218,52 @@ def test_all_mistakes_come_together():
     assert said["crontab:1"] == '"61 * * * *": minute 61 is outside 0-59'
     assert "five time fields and a command" in said["crontab:2"]
     assert "no command behind" in said["crontab:3"]
-    assert "use @hourly, @daily" in said["crontab:4"]
+    assert said["crontab:4"] == (
+        "'@fortnightly' is no name that cron knows; use @hourly, @daily, @midnight, @weekly,"
+        " @monthly, @yearly, @annually, or five time fields"
+    )
     assert "no command behind" in said["crontab:5"]
     assert "Mars/Olympus" in said["crontab:6"]
     assert "KRON_TIMER" in said["crontab:8"]
     assert "never fires" in said["crontab:10"]
     assert "begins with '*'" in said["crontab:11"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("@dayly", "@daily"), ("@Hourly", "@hourly"), ("-@WEEKLY", "@weekly"), ("@rebot", "@reboot")],
+)
+def test_an_unknown_name_has_the_one_that_was_meant(word, meant):
+    (found,) = mistakes(f"# kron: name=a\n{word} x\n")
+    assert found.endswith(f", or five time fields. Did you mean {meant}?")
+    assert "every=" not in found
+
+
+def test_the_names_of_cron_are_those_that_kron_knows():
+    for alias in ALIASES:
+        assert one(f"{alias} x\n").options["cron"] == alias
+
+
+def test_a_mistake_in_a_line_is_none_of_the_comment_above_it():
+    declared = read("# kron: name=a\nnonsense\n@daily x\n")
+    assert (len(declared.mistakes), declared.notes) == (1, [])
+    assert "description" not in declared.timers[0].declaration.options
+
+
+@pytest.mark.parametrize("setting", ["SHELL=", "SHELL=''", "SHELL='  '"])
+def test_a_shell_without_a_name_is_one_mistake(setting):
+    text = f"SHELL=/bin/bash\n@daily a\n{setting}\n@daily b\n"
+    declared = read(text)
+    assert [str(each) for each in declared.mistakes] == [
+        "crontab:3: SHELL= names no shell; name one, or take it out for /bin/sh"
+    ]
+    specs = [timer.declaration.fn.spec for timer in declared.timers]
+    assert specs[1] == CommandSpec(shell="b")
+    found = mistakes(f"{setting}\n*/0 * * * * x\n30 25 * * * x\n0 0 31 2 * x\n")
+    assert [line.partition(": ")[0] for line in found] == [f"crontab:{n}" for n in (1, 2, 3, 4)]
+    assert "step 0" in found[1]
+    assert "hour 25" in found[2]
+    assert "never fires" in found[3]
 
 
 def test_a_system_crontab_is_told_as_one():
@@ -287,13 +329,73 @@ def test_what_is_wrong_with_a_marker(marker, said):
     assert said in mistakes(f"# kron: {marker}\n0 0 * * * x\n")[0]
 
 
-def test_a_marked_argv_that_needs_a_shell_is_refused():
-    assert "add shell=true" in mistakes("# kron: name=a\n@daily x > y\n")[0]
-    assert "feeds its input" in mistakes("# kron: name=a\n@daily x%y\n")[0]
-    assert spec("# kron: name=a shell=true\n@daily x > y\n").shell == "x > y"
-    assert spec("SHELL=/bin/bash\nA=1\n# kron: name=a\n@daily B=2 x y\n") == CommandSpec(
-        argv=("x", "y"), env=(("A", "1"), ("B", "2"), ("SHELL", "/bin/bash"))
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("echo hello", "test -f x", "true", r'/bin/echo "50\%"', "/usr/bin/ls *.txt", "x > y"),
+        *("cd /x && /bin/sh -c 'y'", "A=1 x ", "x%y", "x 'y"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["", "SHELL=/bin/bash\nHOME=/srv\n"])
+def test_a_comment_that_says_nothing_of_a_shell_leaves_the_command_as_it_is(setting, command):
+    bare = spec(f"{setting}0 9 * * * {command}\n")
+    assert spec(f"{setting}# kron: name=a\n0 9 * * * {command}\n") == bare
+    kept = spec(f"{setting}# kron: name=a inherit=safe kill_after=1s\n0 9 * * * {command}\n")
+    assert kept == replace(bare, inherit="safe", kill_after_us=1_000_000)
+
+
+def test_a_doubt_is_noted_below_a_comment_too():
+    (found,) = read("# kron: name=a\n@daily date +%F\n").notes
+    assert str(found).startswith("crontab:2: a: an unescaped % ends the command")
+
+
+@pytest.mark.parametrize(
+    ("command", "argv"),
+    [
+        (r'/bin/echo "50\%" \"it\'"s"', ("/bin/echo", "50%", "\"it's")),
+        ("find . -exec x {} + a#b ''  ", ("find", ".", "-exec", "x", "{}", "+", "a#b", "")),
+        ("env echo hello", ("echo", "hello")),
+        ("env -i x", ("env", "-i", "x")),
+    ],
+)
+def test_a_plain_list_may_be_quoted_in_any_way(command, argv):
+    assert spec(f"# kron: name=a shell=false\n@daily {command}\n") == CommandSpec(argv=argv)
+
+
+def test_a_plain_list_has_the_variables_of_the_crontab():
+    text = "SHELL=/bin/bash\nA=1\n# kron: name=a shell=false\n@daily cd '/s t' && B=\"2\" x y\n"
+    assert spec(text) == CommandSpec(
+        argv=("x", "y"), env=(("A", "1"), ("B", "2"), ("SHELL", "/bin/bash")), cwd="/s t"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("x > y", "a shell would act on '>'"),
+        ("ls *.txt", "a shell would act on '*'"),
+        ('x "a $B"', "a shell would act on '$'"),
+        ("x {a,b}", "a shell would act on '{'"),
+        ("x ~/y", "a shell would act on '~'"),
+        ("x # y", "a shell would act on '#'"),
+        ("cd $A && x", "a shell would act on '$'"),
+        ("x 'y", "no closing quotation"),
+        ("echo hello", "'echo' is a word of the shell itself; env echo is not"),
+        ("A=1 test -f x", "'test' is a word of the shell itself; env test is not"),
+        ("A=1", "it names no program, or a variable twice"),
+        ("'A=1' x", "to a shell \"'A=1'\" sets no variable"),
+        ("cd here && x", "cwd='here' is relative to where Kron runs"),
+    ],
+)
+def test_a_plain_list_that_is_none_is_refused_with_the_reason(command, why):
+    (found,) = mistakes(f"# kron: name=a shell=false\n@daily {command}\n")
+    assert found.startswith("crontab:2: a: ")
+    assert "is not the plain list of words that shell=false in the comment above it" in found
+    assert found.endswith(f": {why}. Without shell=false a shell reads the line")
+
+
+def test_a_plain_list_has_no_input():
+    assert "feeds its input" in mistakes("# kron: name=a shell=false\n@daily x%y\n")[0]
 
 
 # -- kron.toml -----------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_a_crontab_looks_so():
         "\n"
         "CRON_TZ=UTC\n"
         "\n"
-        "# kron: name=probe\n"
+        "# kron: name=probe shell=false\n"
         "*/5 * * * * /opt/probe 50\\% 'it'\"'\"'s'\n"
     )
 
@@ -126,7 +126,7 @@ def test_a_cadence_is_its_slot_in_utc():
     lines = block(timer("clean-files", every="day", timezone="Asia/Seoul"))
     assert lines == [
         "CRON_TZ=UTC",
-        "# kron: name=clean-files every=day timezone=Asia/Seoul",
+        "# kron: name=clean-files every=day timezone=Asia/Seoul shell=false",
         "12 15 * * * /bin/true",
     ]
     assert reasons(name="clean-files", every="minute") == [
@@ -241,6 +241,42 @@ def test_what_cron_cannot_say_is_commented_out(options, reason):
     assert str(note).endswith(f": a: left out: {reason}")
 
 
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (CommandSpec(argv=("/opt/poll", "50%", "a b")), "/opt/poll 50\\% 'a b'"),
+        (
+            CommandSpec(shell="a | b", env=(("A", "1"),), cwd="/srv"),
+            "cd /srv && A=1 /bin/sh -c 'a | b'",
+        ),
+        (CommandSpec(shell="kron: name=b"), "kron: name=b"),
+        (CommandSpec(argv=("x",), cwd="here"), "x"),
+        (CommandSpec(shell="x\t" + "y" * 2000), "x\t" + "y" * 2000),
+        (replace(SPEC, provider="app:secrets"), "/bin/true"),
+        (CommandSpec(shell="a\nb"), None),
+        (CommandSpec(argv=("a", "b\nc")), None),
+        (CommandSpec(shell="a\x1b[31m\u202e"), None),
+        (CommandSpec(shell="x" * 9000), None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("options", [{"after": "5m"}, {"every": "90s"}, {"cron": "0 9 L * *"}])
+def test_what_has_no_line_keeps_its_command(options, command, line):
+    text = text_of(timer(command=command, **options))
+    assert text.splitlines()[-1] == f"# left out: its command is {line}" or line is None
+    assert text.count("its command is") == (line is not None)
+    assert load(text) == []
+    declared = read(text)
+    assert (declared.timers, declared.mistakes, len(declared.notes)) == ([], [], 1)
+    assert "its command" not in str(declared.notes[0])
+
+
+def test_a_line_that_is_commented_out_has_its_command_once():
+    for options in ({"every": "30m"}, {"pause": Pause(AT_US)}):
+        (written,) = write_timers([timer(**options)])
+        assert (written.line.endswith(" /bin/true"), written.command) == (True, "")
+
+
 def test_dst_is_no_matter_where_no_clock_changes():
     assert reasons(cron="30 2 * * *", dst="skip") == []
     assert reasons(cron="* * * * *", dst="skip", timezone="Europe/Berlin") == []
@@ -281,7 +317,7 @@ def test_comments_never_grow_beyond_what_cronie_reads():
     assert len(load(text_of(*many, timer("z")))) == 1
     long = timer("long", metadata={"a": "x" * 20_000}, cron="@daily")
     assert len(load(text_of(long, *many, timer("z")))) == 1
-    assert "its comments would be 20040 bytes" in write_timers([long])[0].reasons[0]
+    assert "its comments would be 20052 bytes" in write_timers([long])[0].reasons[0]
 
 
 # -- cron runs it --------------------------------------------------------------------------------

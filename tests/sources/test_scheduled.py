@@ -21,7 +21,7 @@ from kron.core.definition import check_name
 from kron.core.words import in_words
 from kron.sources.declared import Place
 from kron.sources.reading import read_files, read_jobs
-from kron.sources.scheduled import Job, name_of
+from kron.sources.scheduled import Entrypoint, Job, name_of
 from tests.sources.project import Project
 
 ROOT = Path(__file__).parents[2]
@@ -237,7 +237,10 @@ WORDS = {
 
 @pytest.mark.parametrize("id_", GOLDEN)
 def test_the_published_slots(id_: str) -> None:
-    said = [in_words(Job(id_, every, "a:b", Place(""), Place("")).definition()) for every in WORDS]
+    said = [
+        in_words(Job(id_, every, Place(""), Entrypoint(id_, "a:b", Place(""))).definition())
+        for every in WORDS
+    ]
     assert said == [
         words.format(slot) for words, slot in zip(WORDS.values(), GOLDEN[id_], strict=True)
     ]
@@ -246,7 +249,7 @@ def test_the_published_slots(id_: str) -> None:
 def test_the_slot_follows_from_the_id_as_it_is_written_not_from_the_name() -> None:
     for id_ in ("zwei Wörter", "a_x20b", "x" * 128):
         slot = int.from_bytes(sha256(id_.encode()).digest()[:8], "big") % 1440
-        job = Job(id_, "day", "a:b", Place(""), Place(""))
+        job = Job(id_, "day", Place(""), Entrypoint(id_, "a:b", Place("")))
         assert str(job.definition().value) == f"day {slot // 60:02}:{slot % 60:02}"
 
 
@@ -255,7 +258,7 @@ def test_the_slot_is_the_same_in_every_process() -> None:
         "from kron.sources.declared import Place; from kron.sources.scheduled import Job, name_of\n"
         "for id_ in ('clean-files', 'zwei W\\xf6rter', 'x' * 128):\n"
         "    for every in ('minute', 'month'):\n"
-        "        print(name_of(id_), Job(id_, every, '', Place(''), Place('')).definition().value)"
+        "        print(name_of(id_), Job(id_, every, Place(''), None).definition().value)"
     )
     seen = set()
     for seed, zone in (("0", "UTC"), ("1", "Asia/Kathmandu"), ("random", "America/New_York")):
@@ -404,6 +407,7 @@ def test_all_mistakes_are_told_at_once_by_id_and_line(project: Project) -> None:
         "pyproject.toml:15: all wrong: unknown key 'entrypont'; a job has only every and"
         " entrypoint. Did you mean entrypoint? More can be said under [tool.kron.timers].",
         "pyproject.toml:16: all wrong: every must be a string, not 5.",
+        "pyproject.toml:23: gone: entrypoint 'jobs:gone': jobs has no gone.",
         "pyproject.toml:24: gone: every='Hour' is none of: minute, hour, day, week, month. Did you"
         " mean hour?",
     ]
@@ -475,8 +479,8 @@ def test_every_job_is_looked_at_though_one_cannot_be_imported(project: Project) 
 def test_jobs_can_be_read_without_an_import(project: Project) -> None:
     project.write("exits.py", "raise SystemExit\n")
     file = project.write("pyproject.toml", table("a", entrypoint="exits:f") + table("b", "dayly"))
-    jobs, mistakes = read_jobs([file])
-    assert [(job.id, job.every, job.entrypoint, str(job.place)) for job in jobs] == [
+    jobs, mistakes, _ = read_jobs([file])
+    assert [(job.id, job.every, job.entrypoint.text, str(job.place)) for job in jobs] == [
         ("a", "day", "exits:f", "pyproject.toml:1")
     ]
     assert [str(mistake.place) for mistake in mistakes] == ["pyproject.toml:5"]
@@ -486,7 +490,7 @@ def test_jobs_can_be_read_without_an_import(project: Project) -> None:
 def test_an_id_of_two_files_names_both_places(project: Project) -> None:
     project.write("jobs.py", JOBS)
     files = [project.write(name, table("a")) for name in ("pyproject.toml", "kron.toml")]
-    jobs, (mistake,) = read_jobs(files)
+    jobs, (mistake,), _ = read_jobs(files)
     assert str(mistake) == (
         "kron.toml:1: a: is declared in pyproject.toml:1 already. One id has one source."
     )

@@ -303,9 +303,12 @@ WRONG = {
     'cron = "@daily"\nexclude = [[2026-12-24, 2026-12-01]]': ":4: t: exclude: the range ",
     'every = "1h"\noverlap = "maybe"': ":4: t: overlap must be one of: delay, skip, ",
     'every = "1h"\nmax_attempts = "3"': ":4: t: max_attempts must be an int, not str.",
-    'every = "1h"\nmax_atempts = 3': ":4: t: schedule() has no keyword 'max_atempts'. Did you mean"
-    " max_attempts?",
-    'every = "1h"\nname = "u"': ":4: t: schedule() has no keyword 'name'.",
+    'every = "1h"\nmax_atempts = 3': ":4: t: unknown key 'max_atempts'. Did you mean max_attempts?",
+    'every = "1h"\nshel = true': ":4: t: unknown key 'shel'. Did you mean shell?",
+    'every = "1h"\ncomand = "a"': ":4: t: unknown key 'comand'. Did you mean command?",
+    'every = "1h"\nentripoint = "a:b"': ":4: t: unknown key 'entripoint'. Did you mean entrypoint?",
+    'every = "1h"\nkill_afer = "1s"': ":4: t: unknown key 'kill_afer'. Did you mean kill_after?",
+    'every = "1h"\nname = "u"': ":4: t: unknown key 'name'.",
     'every = "1h"\nargs = [2026-12-24]': ":4: t: args[0] is a date, which is no JSON value",
     'every = "1h"\nargs = "a"': ":4: t: args must be a list or tuple, not str.",
     'every = "1h"\nkwargs = [1]': ":4: t: kwargs must be a mapping, not list.",
@@ -512,3 +515,29 @@ def test_no_value_of_any_setting_is_more_than_a_mistake(project: Project) -> Non
         declared = project.declares("\n".join(["[tool.kron]", *lines]))
         assert all(2 <= mistake.place.line <= 11 for mistake in declared.mistakes)
         assert not declared.settings.keys() & {"since", "unknown"}
+
+
+def test_a_table_that_nobody_reads_is_noted(project: Project) -> None:
+    file = project.write(
+        "pyproject.toml",
+        '[tool.sheduled.a]\nevery = "day"\n[tool.ruff]\n[timers.b]\nevery = "1h"\n',
+    )
+    declared = read_files([str(file)])
+    assert declared.mistakes == [] and [
+        str(each).rpartition("/")[2] for each in declared.notes
+    ] == [
+        "pyproject.toml:1: [tool.sheduled] is not read. Did you mean scheduled?",
+        "pyproject.toml:4: [timers] is not read; write [tool.kron.timers] here.",
+    ]
+
+
+def test_all_that_is_wrong_with_a_timer_is_told_whatever_else_is(project: Project) -> None:
+    file = project.write(
+        "pyproject.toml",
+        "[tool.kron.timers.t]\n"
+        'every = "1h"\ndescription = 5\nkwargs = { x = 1 }\nentrypoint = "jobs:mail"\n'
+        '[tool.kron.timers.u]\nevery = "1h"\nentrypoint = "jobs:gone"\ncommand = 5\ncwd = 3\n',
+    )
+    told = [each.text for each in read_files([str(file)]).mistakes]
+    for text in ("description", "x", "jobs has no gone", "command", "cwd", "either entrypoint"):
+        assert any(text in each for each in told), (text, told)

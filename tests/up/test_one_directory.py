@@ -1,8 +1,12 @@
 """One data directory: who has it, who stands by, and whose timers are in it."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from tests.foreground import (
     BEAT,
@@ -62,6 +66,43 @@ def test_one_that_stands_by_keeps_to_what_it_read_if_there_are_mistakes_by_then(
         second.until_said("the files are not taken: kron.toml:1")
         second.until_said("beat: done")
         assert second.end() == 0
+
+
+def test_timers_in_the_code_of_files_that_are_refused_are_not_carried_out(project):
+    project.write(
+        "coded.py", "import kron\nkron.schedule('coded', print, every='1h')\ndef f(): ...\n"
+    )
+    project.write("kron.toml", BEAT)
+    with first_and_second(project) as (first, second):
+        second.until_said("waiting for it to end")
+        wrong = '[timers.b]\nevery = "1h"\nentrypoint = "coded:f"\n[timers.c]\nevery = "1x"\n'
+        project.write("kron.toml", BEAT + wrong)
+        first.program.send_signal(signal.SIGKILL)
+        second.until_said("the files are not taken: kron.toml")
+        second.until_up()
+        assert names(project) == ["beat"]
+        assert second.end() == 0
+
+
+def child_of(pid):
+    """Process 1 hands the program to a child of its own."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@needs_unshare
+def test_who_is_in_another_container_knows_that_it_is_in_use(project):
+    project.write("kron.toml", BEAT)
+    with project.up(wrap=UNSHARE) as first:
+        first.until_up()
+        host = project.json("up", "--dry-run")
+        outside = first_of(first.program.pid)
+        assert host["live"] and host["pid"] in (outside, child_of(outside))
+        command = [*UNSHARE, sys.executable, "-m", "kron", "up", "--dry-run", "--json"]
+        beside = subprocess.run(
+            command, cwd=project.place, env=project.environment(), check=True, capture_output=True
+        )
+        assert json.loads(beside.stdout)["live"]
+    assert not project.json("up", "--dry-run")["live"]
 
 
 @needs_unshare

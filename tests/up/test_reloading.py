@@ -80,12 +80,12 @@ def test_a_reload_that_is_refused_changes_nothing(project):
         assert names(project) == ["beat", "same"]
         same = project.json("job", "status", "same")
         assert same["schedule"] == "every 1h"
+        assert "in code" not in project.lines()
         light = heavy.replace("weight = 5", "weight = 1")
         project.write("kron.toml", "max_concurrency = 2\n" + FORMER + light)
         assert project.kron("up", "--reload").returncode == 0
-        assert names(project) == ["beat", "heavy", "same"]
+        assert names(project) == ["beat", "heavy", "in-code", "same"]
         assert up.end() == 0
-    assert "in code" not in project.lines()
 
 
 def test_what_a_reload_imports_comes_along_with_it(project):
@@ -145,6 +145,26 @@ def test_a_storm_of_sighup_is_weathered(project):
 # -- without a running one ------------------------------------------------------------------------
 
 
+def test_timers_in_code_come_along_with_the_first_reload_that_is_taken(project):
+    """The module was imported for one that was refused, and is not imported again."""
+    project.write("kron.toml", FORMER)
+    project.write("coded.py", IN_CODE)
+    with project.up() as up:
+        up.until_up()
+        coded = FORMER + '[timers.b]\nevery = "1h"\nentrypoint = "coded:in_code"\n'
+        project.write("kron.toml", coded + '[timers.c]\nevery = "1x"\ncommand = "true"\n')
+        assert project.kron("up", "--reload").returncode == 1
+        assert "in-code" not in names(project)
+        project.write("kron.toml", coded + BEAT.replace("beat", "in-code"))
+        refused = project.kron("up", "--reload")
+        assert "in-code" in refused.stderr and "scheduled by the program too" in refused.stderr
+        project.write("kron.toml", coded)
+        assert project.json("up", "--reload")["added"] == ["b", "in-code"]
+        project.until_lines(lambda lines: "in code" in lines)
+        assert up.end() == 0
+    assert judged(project.place / ".kron") == []
+
+
 def test_reload_without_a_running_one_watches_the_files(project):
     project.write("kron.toml", FORMER)
     with project.up("--reload") as up:
@@ -155,6 +175,15 @@ def test_reload_without_a_running_one_watches_the_files(project):
         up.until_said("the files are not taken: kron.toml:1")
         project.write("kron.toml", FORMER)
         up.until_said("1 added: beat; 1 removed: other")
+        assert up.end() == 0
+
+
+def test_a_file_that_comes_beside_a_watched_one_is_taken(project):
+    project.write("kron.toml", FORMER)
+    with project.up("--reload") as up:
+        up.until_up()
+        project.write("pyproject.toml", '[tool.kron.timers.new]\nevery = "1h"\ncommand = "true"\n')
+        up.until_said("1 added: new; 2 unchanged")
         assert up.end() == 0
 
 

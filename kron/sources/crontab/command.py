@@ -25,8 +25,14 @@ LINE_BYTES = 998
 """What Vixie's cron keeps of a command; it cuts the rest off without a word."""
 _SHELL = ("/bin/sh", "-c")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SETS = re.compile(rf"{_NAME.pattern}=")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _AMBIGUOUS = re.compile(r"\\(?=[\\%])")
+_WORD = re.compile(
+    r"""[ \t]*+(?!\#)"""
+    r"""((?:'[^']*'|"(?:[^"$`\\]|\\[^$`])*"|\\.|\{\}|[^ \t\r\n'"\\$`*?[{;&|<>()~])++)"""
+)
+"""A word in which a shell finds nothing to do but to take its quotes away."""
 _BEGIN = re.compile(r"cd ((?:'[^']*'|\"[^\"]*\"|[^\s'\"])+) && ")
 _OF_A_SHELL = frozenset(
     ". : [ alias bg bind break builtin caller case cd chdir command compgen complete compopt"
@@ -57,22 +63,24 @@ def write_command(spec: CommandSpec) -> str:
 
 
 def read_command(text: str, *, is_shell: bool) -> CommandSpec:
-    """The command of a text whose `%` are plain again: the argv of a program, or what a shell is
-    to do. Raises ScheduleError for an argv that is more than words."""
-    found = _parsed(text, is_shell=is_shell)
-    if found is not None:
-        return found
+    """The command of a text whose `%` are plain again: what a shell is to do, or the argv of a
+    program. Raises ScheduleError for an argv that is more than words."""
     if is_shell:
-        return CommandSpec(shell=text)
-    raise ScheduleError(
-        f"{brief(text)} is not the plain list of words that the comment above it promises; add"
-        " shell=true there, and it is a text for /bin/sh"
-    )
+        return _wrapped(text) or CommandSpec(shell=text)
+    try:
+        spec = _argv(text)
+        _text(spec)
+    except CannotSay as exc:
+        raise ScheduleError(
+            f"{brief(text)} is not the plain list of words that shell=false in the comment above"
+            f" it promises: {exc}. Without shell=false a shell reads the line"
+        ) from exc
+    return spec
 
 
 def _text(spec: CommandSpec) -> str:
     is_plain = bool(spec.shell) and not (spec.env or spec.cwd) and _is_plain(spec.shell)
-    if is_plain and _parsed(spec.shell, is_shell=True) is None:
+    if is_plain and _wrapped(spec.shell) is None:
         return spec.shell
     argv = (*_SHELL, spec.shell) if spec.shell else spec.argv
     if "=" in argv[0] or argv[0].startswith("-"):
@@ -109,8 +117,9 @@ def _quoted(word: str) -> str:
     return _AMBIGUOUS.sub(r"\\''", shlex.quote(word))
 
 
-def _parsed(text: str, *, is_shell: bool) -> CommandSpec | None:
-    """The command whose text is exactly this; None if that is a plain text for a shell."""
+def _wrapped(text: str) -> CommandSpec | None:
+    """The text for a shell with its directory and variables, if it is written exactly like this;
+    None for one that stands as it is."""
     begin = _BEGIN.match(text)
     try:
         cwd = shlex.split(begin[1])[0] if begin else ""
@@ -118,19 +127,58 @@ def _parsed(text: str, *, is_shell: bool) -> CommandSpec | None:
     except ValueError:  # a quotation that nobody closed
         return None
     spec = _spec(cwd, words)
-    if is_shell and spec is not None:
-        is_wrapped = spec.argv[:2] == _SHELL and len(spec.argv) == 3
-        spec = replace(spec, argv=(), shell=spec.argv[2]) if is_wrapped else None
-    if spec is None or (is_shell and not spec.shell):
+    if spec is None or spec.argv[:2] != _SHELL or len(spec.argv) != 3 or not spec.argv[2]:
         return None
+    spec = replace(spec, argv=(), shell=spec.argv[2])
     try:
         return spec if _text(spec) == text else None
     except CannotSay:
         return None
 
 
+def _argv(text: str) -> CommandSpec:
+    """What a shell would start of a list of words, however they are quoted. Raises CannotSay for
+    what is none to a shell."""
+    begin = _BEGIN.match(text)
+    cwd = "".join(map(_unquoted, _words(begin[1]))) if begin else ""
+    quoted = _words(text[begin.end() :] if begin else text)
+    words = [*map(_unquoted, quoted)]
+    spec = _spec(cwd, words)
+    if spec is None:
+        raise CannotSay("it names no program, or a variable twice")
+    if words[0] == "env":
+        return spec
+    if not all(map(_SETS.match, quoted[: len(spec.env)])):
+        raise CannotSay(f"to a shell {brief(quoted[0])} sets no variable")
+    if (program := spec.argv[0]) in _OF_A_SHELL:
+        raise CannotSay(f"{brief(program)} is a word of the shell itself; env {program} is not")
+    return spec
+
+
+def _words(text: str) -> list[str]:
+    """The words with their quotes. Raises CannotSay for a sign that a shell would act on."""
+    try:
+        shlex.split(text)
+    except ValueError as exc:
+        raise CannotSay(f"{exc}".lower()) from exc
+    words, at = [], 0
+    while word := _WORD.match(text, at):
+        words.append(word[1])
+        at = word.end()
+    if rest := text[at:].strip(" \t"):
+        sign = re.search("[$`]", rest) if rest[0] == '"' else None
+        raise CannotSay(f"a shell would act on {brief(sign[0] if sign else rest[0])}")
+    return words
+
+
+def _unquoted(word: str) -> str:
+    return shlex.split(word)[0]
+
+
 def _spec(cwd: str, words: list[str]) -> CommandSpec | None:
-    rest = words[1:] if words[:1] == ["env"] else words
+    """`env` is a prefix, but with an option it is the program."""
+    is_prefix = words[:1] == ["env"] and not "".join(words[1:2]).startswith("-")
+    rest = words[1:] if is_prefix else words
     count = next((at for at, word in enumerate(rest) if "=" not in word), len(rest))
     env = dict(word.split("=", 1) for word in rest[:count])
     argv = tuple(rest[count:])

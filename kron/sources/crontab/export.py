@@ -14,12 +14,15 @@ from kron.core.things import Pause
 from kron.core.words import pattern_of
 
 from .command import CannotSay, write_command
+from .lines import escape
 from .marker import LEFT_OUT, write_marker
 from .when import When, nearest, when_of
 
 GARBAGE_BYTES = 32_768
 """cronie refuses a whole crontab with more than that in comments between two lines."""
 _MOST_BYTES = 16_384
+_MOST_COMMAND_BYTES = 8_192
+"""Of a command in a comment of its own."""
 _HEAD = """\
 # Written by kron {version}, for cronie and whatever else knows CRON_TZ.
 # Comments that begin with "kron" are for Kron, which reads all of this again:
@@ -39,13 +42,14 @@ class Exported(NamedTuple):
 
 class Written(NamedTuple):
     """A timer in a crontab. `line` is commented out if there are `reasons` for that; "" if there
-    is nothing to write."""
+    is nothing to write. Then `command` is what it runs, if that is one line."""
 
     name: str
     when: When | None
     line: str
     comments: list[str]
     reasons: list[str]
+    command: str = ""
 
 
 def write_timers(timers: Iterable[Exported]) -> list[Written]:
@@ -73,6 +77,8 @@ def write_crontab(written: Iterable[Written], version: str) -> str:
 def _block(written: Written) -> Iterator[str]:
     yield from (f"# {comment}".rstrip() for comment in written.comments)
     yield from (f"# {LEFT_OUT} {reason}" for reason in written.reasons)
+    if written.command:
+        yield f"# {LEFT_OUT} its command is {written.command}"
     if written.line:
         yield f"#{written.line}" if written.reasons else written.line
 
@@ -101,7 +107,17 @@ def _written(timer: Exported) -> Written:
     if size > _MOST_BYTES:
         reasons.append(f"its comments would be {size} bytes, and cron does not read so many")
         comments, line = [f"{comments[0][:_MOST_BYTES]} ..."], ""
-    return Written(name, when, line, comments, reasons)
+    alone = "" if line else _alone(definition, command)
+    return Written(name, when, line, comments, reasons, alone)
+
+
+def _alone(definition: Definition, command: str) -> str:
+    """A command without a line: its text, or what it starts if that text cannot be written. What a
+    provider gives is in neither."""
+    spec = definition.terms.command
+    text = command or (escape(spec.line) if spec else "")
+    is_line = text.replace("\t", " ").isprintable() and len(text.encode()) <= _MOST_COMMAND_BYTES
+    return text if is_line else ""
 
 
 def _selector(definition: Definition) -> tuple[str, str]:

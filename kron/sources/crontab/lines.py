@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from kron.core.errors import brief
+from kron.core.keywords import meant
 
+ALIASES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+"""Cron's names for five fields. `@reboot` stands for none."""
 _QUOTED = r""""([^"]*)"|'([^']*)'"""
 _SETTING = re.compile(
     rf"""\s*+(?:{_QUOTED}|([^\s='"][^\s=]*))\s*+=\s*+(?:{_QUOTED}|([^"'].*)?)\s*"""
@@ -111,6 +114,8 @@ def _entry(number: int, line: str) -> Line:
     if matched is None:
         return Wrong(number, _why_not(line))
     when, command = matched.groups()
+    if when.startswith("@") and when not in (*ALIASES, "@reboot"):
+        return Wrong(number, _no_alias(when))
     option = _MAIL_ON_ERROR.match(command)  # cronie: no mail for a success
     command = command[option.end() :] if option else command
     if is_field(first := command.split()[0]):
@@ -123,6 +128,14 @@ def _entry(number: int, line: str) -> Line:
         if character in command:
             return Wrong(number, f"the command holds {name} character; take it out")
     return Entry(number, " ".join(when.split()), command)
+
+
+def _no_alias(when: str) -> str:
+    question = meant(when.lower(), (*ALIASES, "@reboot"))
+    text = (
+        f"{brief(when)} is no name that cron knows; use {', '.join(ALIASES)}, or five time fields"
+    )
+    return f"{text}.{question}" if question else text
 
 
 def _why_not(line: str) -> str:

@@ -1,11 +1,12 @@
 """What crontab has no words for, as the comment above a line, and back.
 
-    # kron: name=backup shell=true timeout=10m overlap=skip
+    # kron: name=backup timeout=10m overlap=skip shell=true
     # kron-meta: {"team":"ops"}
     # The description, as it is.
 
 `# kron:` has keywords of `schedule()` and `kron.command` as words for a shell. With such a comment
-what is not said has Kron's defaults; a line without one behaves as cron has it.
+what is not said has Kron's defaults; a line without one behaves as cron has it. A shell reads the
+line in any case, unless `shell=false` says that it is a plain list of words.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _PLAIN = Terms()
 
 class Marked(NamedTuple):
     """What a marker says: the keywords of `schedule()`, and those of `kron.command`. `env` is the
-    name of a provider."""
+    name of a provider; `shell` is there only if it is said."""
 
     name: str
     options: dict[str, Any]
@@ -95,8 +96,7 @@ def _command_words(terms: Terms) -> Iterator[tuple[str, str]]:
     spec = terms.command
     if spec is None:
         return
-    if spec.shell:
-        yield "shell", "true"
+    yield "shell", "true" if spec.shell else "false"
     if spec.provider:
         yield "env", spec.provider
     if spec.inherit != "all":
@@ -146,7 +146,8 @@ def read_marker(comments: Sequence[str]) -> Marked | None:
     if "description" not in options and (description := describe(comments)):
         options["description"] = description
     command: dict[str, Any] = {key: words[key] for key in _COMMAND if key in words}
-    command["shell"] = _is_true(command.get("shell", "false"))
+    if "shell" in command:
+        command["shell"] = _is_true(command["shell"])
     return Marked(check_name(words["name"]), options, command)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from kron.core.command import read_env
+from kron.core.command import CommandSpec, read_env
 from kron.core.definition import define
 from kron.core.dst import zone
 from kron.core.errors import KronError, ScheduleError, brief
@@ -137,6 +137,7 @@ class _Reading:
                 self._set(line)
             case Wrong(number, text):
                 self.wrong(number, text)
+                self.comments.clear()
             case Blank():
                 pass
         self.leave_behind()
@@ -167,6 +168,9 @@ class _Reading:
             except ScheduleError as exc:
                 self.wrong(line.number, f"CRON_TZ: {exc}")
                 self.zone = "UTC"  # what it is does not matter any more
+        elif line.name == "SHELL" and not line.value.strip():
+            self.wrong(line.number, "SHELL= names no shell; name one, or take it out for /bin/sh")
+            self.env.pop("SHELL", None)
         elif why := _NOT_CARRIED_OUT.get(line.name):
             self.note(line.number, "", f"{line.name}={line.value} is not carried out: {why}")
         else:
@@ -243,8 +247,7 @@ def _declare_one(
         what = mark.name if mark else ""
         declared.mistakes.append(Mistake(place, what, str(exc).removesuffix(".")))
         return
-    if mark is None:
-        declared.notes += [Mistake(place, name, said) for said in _doubts(job.line.command)]
+    declared.notes += [Mistake(place, name, said) for said in _doubts(job.line.command)]
     origin = Origin(SOURCE, str(place))
     declared.timers.append(Timer(name, place, Declaration(name, fn, options, origin)))
 
@@ -262,23 +265,24 @@ def _options(job: _Job, mark: Marked | None) -> ScheduleOptions:
 
 
 def _command(job: _Job, mark: Marked | None) -> Command:
-    """What a shell, or the one that SHELL= names, makes of the text of a line; or an argv."""
+    """What a shell, or the one that SHELL= names, makes of the text of a line; or an argv, if the
+    marker says so."""
     text, lines = split_command(job.line.command)
+    own = mark.command if mark else {}
     beside: dict[str, Any] = {"env": job.env or None, "cwd": job.env.get("HOME") or None}
     shell = job.env.get("SHELL", _SHELL)
-    if mark is not None:
-        is_shell = mark.command["shell"]
-        if lines and not is_shell:
+    if "shell" in own:
+        if lines and not own["shell"]:
             raise ScheduleError("an argv has no % that feeds its input; write \\% for the sign")
-        spec = read_command(text, is_shell=is_shell)
-        text = spec.shell
-        own = {key: it for key, it in mark.command.items() if key in ("inherit", "kill_after")}
-        beside |= {**own, "cwd": spec.cwd or beside["cwd"]}
-        beside["env"] = _env({**job.env, **dict(spec.env)}, mark.command.get("env"))
-        if not is_shell:
-            return command(spec.argv, **beside)
+        spec = read_command(text, is_shell=own["shell"])
     else:
-        text = _trimmed(text)
+        spec = CommandSpec(shell=_trimmed(text))
+    text = spec.shell
+    beside |= {key: own[key] for key in ("inherit", "kill_after") if key in own}
+    beside["cwd"] = spec.cwd or beside["cwd"]
+    beside["env"] = _env({**job.env, **dict(spec.env)}, own.get("env"))
+    if spec.argv:
+        return command(spec.argv, **beside)
     if lines:  # exactly this shell reads exactly these lines, whatever the command is made of
         feed = " ".join(map(shlex.quote, lines))
         text = f"printf '%s\\n' {feed} | {shlex.quote(shell)} -c {shlex.quote(text)}"
