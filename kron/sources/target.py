@@ -31,15 +31,11 @@ def read_target(terms: Mapping[str, Any], folder: str) -> tuple[Any, list[tuple[
     pairs of a key ("" for the table) and a text. Imports what is named. `folder` is where a
     command starts, and what a relative `cwd` counts from."""
     fn: Any = None
-    wrong: list[tuple[str, str]] = []
     if "command" in terms:
         fn, wrong = _command(terms, folder)
     else:
-        wrong += [
-            (key, f"{key} is said of a command, and this timer has none.")
-            for key in COMMAND_KEYS
-            if key in terms
-        ]
+        said = "is said of a command, and this timer has none."
+        wrong = [(key, f"{key} {said}") for key in COMMAND_KEYS if key in terms]
     if "entrypoint" in terms:
         try:
             fn = _entrypoint(terms["entrypoint"])
