@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
@@ -70,7 +70,7 @@ class Engine:
         self.threads = Threads(self.hand_in, self._adopt, self.loop)
         self.processes = Processes(self.hand_in, outputs, Providers())
         self.meter = Meter()
-        self.observers: list[Callable[[Sequence[ev.Event]], None]] = [self.meter.see]
+        self.observers: list[Callable[[Step], None]] = [self.meter.see]
         self._lanes: dict[Lane, Callable[[Job], None]] = {
             "task": self.tasks.start,
             "thread": self.threads.start,
@@ -169,9 +169,9 @@ class Engine:
         step = self.machine.step(self._inbox, self.clock.now())
         if step.events:
             await self._append(step)
-        self.machine.confirm()
         for observe in self.observers:
-            observe(step.events)
+            observe(step)
+        self.machine.confirm()
         if step.answers:
             self._bind(step)
         for event in step.events:

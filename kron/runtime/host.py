@@ -23,7 +23,7 @@ from anyio import create_task_group
 from kron.core import commands as c
 from kron.core.agenda import KEEP_FINISHED_US
 from kron.core.errors import KronStopped
-from kron.core.events import Event
+from kron.core.machine import Step
 from kron.storage.blocking import in_thread
 from kron.storage.log import Log
 
@@ -69,7 +69,7 @@ class Host:
     """Carries one opened scheduler from `open` to `close`.
 
     `started` has the engine once the registrations are durable, or the error that prevented it;
-    `over` is done when everything is released. `on_events` is told of each durable step, on the
+    `over` is done when everything is released. `observers` are told of each durable step, on the
     loop; `reload` is there if files say what is scheduled.
     """
 
@@ -98,7 +98,7 @@ class Host:
         self._keeping = keeping
         self._registrations = registrations
         self.door: Door | None = None
-        self.on_events: Callable[[Sequence[Event]], None] | None = None
+        self.observers: list[Callable[[Step], None]] = []
         self.reload: Reload | None = None
         self._requests: list[StopRequest] = []
         self._was_signalled = self._is_apart = False
@@ -173,8 +173,7 @@ class Host:
             self.log.leave_word("")  # what the last one left, if it failed
             await in_thread(self._prepare_outputs)
             self.engine = Engine(machine, self.log, self._clock, self.outputs)
-            if self.on_events is not None:
-                self.engine.observers.append(self.on_events)
+            self.engine.observers += self.observers
             self.compaction = Compaction(self.engine, self._keeping.history)
             limit = self.max_concurrency
             start = c.Start(self.boot, os.getpid(), self.version, torn, limit)

@@ -7,11 +7,12 @@ lists, and a function of its own only for what is rare.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from kron.core import events as ev
 from kron.core.histogram import Histogram
+from kron.core.machine import Step
 from kron.core.model import Cause, Reason, Stop
 
 _MS, _S = 1_000, 1_000_000
@@ -46,13 +47,13 @@ class Meter:
         self.lateness = Histogram(LATENESS_US)
         self.durations = Histogram(DURATION_US)
 
-    def see(self, events: Sequence[ev.Event]) -> None:
-        """Take note of the durable events of one step."""
+    def see(self, step: Step) -> None:
+        """Take note of the events of a durable step."""
         succeeded, note_of = 0, NOTES.get
         late_counts, took_counts = self.lateness.counts, self.durations.counts
         late_sum_us = took_sum_us = 0
         event: Any
-        for event in events:
+        for event in step.events:
             kind = type(event)
             if kind is _SUCCEEDED:  # the usual end, without a call
                 succeeded += 1

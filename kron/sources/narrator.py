@@ -6,12 +6,13 @@ Failures are told by the runtime itself, with their tracebacks; this is the rest
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from kron.core import events as ev
 from kron.core.duration import format_duration
 from kron.core.instants import from_us
+from kron.core.machine import Step
 from kron.core.model import Cause, Stop
 
 logger = logging.getLogger("kron")
@@ -21,17 +22,17 @@ _S = 1_000_000
 
 
 class Narrator:
-    """`see` is told of the events of each durable step, on the loop. `failures` counts attempts
+    """`see` is told of each durable step, on the loop. `failures` counts attempts
     that ended badly here: not those that a killed process has left."""
 
     def __init__(self) -> None:
         self.failures = 0
         self._cut_short: set[int] = set()
 
-    def see(self, events: Sequence[ev.Event]) -> None:
-        """Say what they mean."""
+    def see(self, step: Step) -> None:
+        """Say what its events mean."""
         event: Any
-        for event in events:
+        for event in step.events:
             kind = type(event)
             if kind is ev.RunFailed:
                 self._count(event)

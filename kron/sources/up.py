@@ -133,7 +133,7 @@ class Up:
 
     def _prepare(self, host: Host) -> None:
         self._host = host
-        host.on_events = self._narrator.see
+        host.observers.append(self._narrator.see)
         host.reload = self._current.reload
         if not self._wish.is_quiet and sys.stdout is not None:
             host.outputs = Echo(host.outputs)

@@ -9,6 +9,7 @@ import pytest
 
 from kron.core import events as ev
 from kron.core.histogram import Histogram
+from kron.core.machine import Step
 from kron.core.model import Cause, Reason, Stop
 from kron.runtime.meter import DURATION_US, LATENESS_US, Meter
 
@@ -31,9 +32,13 @@ def cancelled(attempt: int, started_us: int | None) -> ev.Event:
     return ev.RunCancelled("t", 1, attempt, AT_US + 9, AT_US, started_us, Stop.CANCEL)
 
 
+def step_of(*events: ev.Event) -> Step:
+    return Step(1, [*events], [], False)
+
+
 def seen(*events: ev.Event) -> Meter:
     meter = Meter()
-    meter.see(events)
+    meter.see(step_of(*events))
     return meter
 
 
@@ -122,6 +127,6 @@ def test_steps_add_up_to_what_their_events_say() -> None:
             durations[bisect_left(DURATION_US, took_us)] += 1
             if attempt == 1:
                 lateness[bisect_left(LATENESS_US, late_us)] += 1
-        meter.see(step)
+        meter.see(step_of(*step))
     assert (meter.lateness.counts, meter.durations.counts) == (lateness, durations)
     assert meter.runs["succeeded"] == ended

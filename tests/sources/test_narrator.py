@@ -6,6 +6,7 @@ import time
 import pytest
 
 from kron.core import events as ev
+from kron.core.machine import Step
 from kron.sources.narrator import SENTENCES, Narrator, took
 
 
@@ -20,6 +21,10 @@ def utc(monkeypatch):
 
 AT = 1_795_311_720_000_000  # 2026-11-22 01:42 UTC
 RUN = 4096
+
+
+def step_of(*events):
+    return Step(1, [*events], [], False)
 
 
 @pytest.mark.parametrize(
@@ -56,27 +61,27 @@ RUN = 4096
 )
 def test_it_says(event, line, caplog, utc):
     with caplog.at_level(logging.INFO, "kron"):
-        Narrator().see([event])
+        Narrator().see(step_of(event))
     assert caplog.messages == [line]
 
 
 def test_what_goes_without_saying_is_left_out(caplog):
     with caplog.at_level(logging.INFO, "kron"):
-        Narrator().see([ev.RunDue("t", AT, AT, None)])
+        Narrator().see(step_of(ev.RunDue("t", AT, AT, None)))
     assert caplog.messages == []
 
 
 def test_failures_are_counted_but_not_those_a_killed_process_has_left():
     narrator = Narrator()
-    narrator.see([ev.RunFailed("t", RUN, 1, AT, AT, AT, 5, "no")])
-    narrator.see([ev.RunFailed("t", RUN, 2, AT, AT, AT, 5, "gone", "crashed")])
+    narrator.see(step_of(ev.RunFailed("t", RUN, 1, AT, AT, AT, 5, "no")))
+    narrator.see(step_of(ev.RunFailed("t", RUN, 2, AT, AT, AT, 5, "gone", "crashed")))
     assert narrator.failures == 1
 
 
 def test_the_attempt_that_a_shutdown_cuts_short_is_not_said_to_follow(caplog):
     failed = ev.RunFailed("t", RUN, 1, AT, AT, AT, 5, "", "shutdown")
     with caplog.at_level(logging.INFO, "kron"):
-        Narrator().see([failed, ev.RunRetrying("t", RUN, 1, AT)])
+        Narrator().see(step_of(failed, ev.RunRetrying("t", RUN, 1, AT)))
     assert caplog.messages == ["t: cut short, and due again at the next start"]
 
 
