@@ -72,6 +72,15 @@ KRON = [
         "await alist() on the scheduler's own loop; the stall is the longest gap between ticks"
         " of a coroutine that sleeps 1 ms, quiet_ms that of a second without a call",
     ),
+    *(
+        Measurement(
+            f"listing-100000-{filters}",
+            ("listing.py", "100000", filters),
+            "work_ms",
+            "the same of 100,000 timers with filters and limit=100; work_ms is CPU time",
+        )
+        for filters in ("metadata", "dotted", "state", "match")
+    ),
     Measurement(
         "start-up", ("start_up.py",), "launch_to_durable_ms", "whole processes, less a bare one"
     ),

@@ -73,6 +73,13 @@ def kron_rows(kron: Figures) -> Iterator[Row]:
     listed = number(pick(kron, "listing-10000", "list_s"))
     stall = number(pick(kron, "listing-10000", "stall_ms"))
     yield "list of 10,000 timers; the loop stands still for", f"{listed} s; {stall} ms"
+    pages = [f"listing-100000-{filters}" for filters in ("metadata", "state", "match")]
+    work = " / ".join(number(pick(kron, page, "work_ms")) for page in pages)
+    stall = " / ".join(number(pick(kron, page, "stall_ms")) for page in pages)
+    yield (
+        "the first 100 of 100,000 timers by metadata / state / name; the loop stands still for",
+        f"{work} ms; {stall} ms",
+    )
     start_up = pick(kron, "start-up") or {}
     yield "`import kron`, over a bare interpreter", number(start_up.get("import_kron_ms"), " ms")
     launch = number(start_up.get("launch_to_durable_ms"), " ms")

@@ -19,14 +19,17 @@ _NAMES = {
     "preview": "kron.runtime.preview",
     "Backfill": "kron.core.steering",
     "Command": "kron.runtime.command",
+    "Event": "kron.core.announced",
     "RunContext": "kron.runtime.context",
     "ShutdownReport": "kron.runtime.stopping",
     "TimerStatus": "kron.core.views",
-    "HistoryRow": "kron.core.views",
+    "HistoryRow": "kron.core.row_views",
+    "Outcome": "kron.core.row_views",
     "Why": "kron.core.why",
 }
 
 if TYPE_CHECKING:
+    from kron.core.announced import Event
     from kron.core.errors import (
         AlreadyStarted,
         CronError,
@@ -45,8 +48,9 @@ if TYPE_CHECKING:
         UnsafeDataDir,
     )
     from kron.core.fields import Cron
+    from kron.core.row_views import HistoryRow, Outcome
     from kron.core.steering import Backfill
-    from kron.core.views import HistoryRow, TimerStatus
+    from kron.core.views import TimerStatus
     from kron.core.why import Why
     from kron.runtime.command import Command, command
     from kron.runtime.context import RunContext, current_run
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     list, alist = default.list, default.alist
     history, ahistory = default.history, default.ahistory
     why, awhy = default.why, default.awhy
+    subscribe = default.subscribe
     trigger, atrigger = default.trigger, default.atrigger
     cancel, acancel = default.cancel, default.acancel
     remove, aremove = default.remove, default.aremove
@@ -76,6 +81,7 @@ __all__ = [
     "Cron",
     "CronError",
     "DataDirLocked",
+    "Event",
     "ForeignLog",
     "HistoryRow",
     "InsideEventLoop",
@@ -85,6 +91,7 @@ __all__ = [
     "LogFailed",
     "LogTooNew",
     "NotStarted",
+    "Outcome",
     "RunContext",
     "ScheduleError",
     "Scheduler",
@@ -123,23 +130,26 @@ __all__ = [
     "shutdown",
     "start",
     "status",
+    "subscribe",
     "trigger",
     "wait",
     "why",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        value = getattr(import_module(_NAMES[name]), name)
-    elif name not in __all__:
-        raise AttributeError(f"module 'kron' has no attribute {name!r}")
-    elif name[0].isupper():
-        value = getattr(import_module("kron.core.errors"), name)
-    else:
-        value = getattr(import_module("kron.scheduler").default, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # for a type checker there is nothing but the names above
+
+    def __getattr__(name: str) -> Any:
+        if name in _NAMES:
+            value = getattr(import_module(_NAMES[name]), name)
+        elif name not in __all__:
+            raise AttributeError(f"module 'kron' has no attribute {name!r}")
+        elif name[0].isupper():
+            value = getattr(import_module("kron.core.errors"), name)
+        else:
+            value = getattr(import_module("kron.scheduler").default, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> Any:

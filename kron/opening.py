@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
+
+from typing_extensions import TypedDict
 
 from kron.core.duration import parse_duration
 from kron.core.errors import ScheduleError, brief
 from kron.core.keywords import check_keywords
 from kron.core.steering import Ago, read_since
-from kron.core.terms import Duration
+from kron.core.terms import Duration, Hook
+from kron.runtime.hooks import NO_HOOKS, HookSet, read_hooks
 from kron.runtime.host import Host, Keeping
 from kron.runtime.keeping import keeping
 from kron.server.loading import load_serve
@@ -28,7 +31,7 @@ DataDirPath: TypeAlias = str | os.PathLike[str]
 class StartOptions(TypedDict, total=False):
     """The keywords of `start()`; its docstring says what each does, `read_start` what it may be."""
 
-    fsync: str
+    fsync: Literal["always", "interval", "never"] | str
     fsync_interval: Duration
     keep_history: Duration
     keep_history_bytes: int
@@ -36,6 +39,9 @@ class StartOptions(TypedDict, total=False):
     keep_output: Duration
     max_concurrency: int | None
     since: Ago | None
+    on_success: Hook | None
+    on_failure: Hook | None
+    on_missed: Hook | None
 
 
 class Opening(NamedTuple):
@@ -47,6 +53,7 @@ class Opening(NamedTuple):
     keeping: Keeping
     max_concurrency: int | None
     since_us: int | None
+    hooks: HookSet
 
 
 def read_start(data_dir: DataDirPath | None, options: StartOptions, now_us: int) -> Opening:
@@ -67,6 +74,7 @@ def read_start(data_dir: DataDirPath | None, options: StartOptions, now_us: int)
         ),
         read_max_concurrency(options.get("max_concurrency")),
         None if since is None else read_since(since, None, now_us, argument="since"),
+        read_hooks(options) or NO_HOOKS,
     )
 
 

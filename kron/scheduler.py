@@ -11,11 +11,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from kron import __version__
+from kron.answers import Answers
 from kron.core import commands as c
 from kron.core.errors import ScheduleError
 from kron.core.ids import run_id_text
@@ -28,9 +28,7 @@ from kron.core.steering import (
     read_pause,
     read_resume,
 )
-from kron.core.terms import ScheduleOptions
-from kron.core.views import HistoryRow, TimerStatus
-from kron.core.why import Why
+from kron.core.terms import Hook, ScheduleOptions
 from kron.opening import (
     DataDirPath,
     Opening,
@@ -42,12 +40,13 @@ from kron.opening import (
     read_start,
 )
 from kron.runtime.clock import Clock, SystemClock
+from kron.runtime.command import Command
 from kron.runtime.control import Control
 from kron.runtime.enrolment import Enrolment
+from kron.runtime.hooks import NO_HOOKS, read_hooks
 from kron.runtime.host import Host
 from kron.runtime.leaving import leave
 from kron.runtime.program import drain_at_exit, forget_in_child
-from kron.runtime.reading import Reading
 from kron.runtime.registry import decorator, refuse_heavy
 from kron.runtime.signals import await_until, wait_until
 from kron.runtime.steering import (
@@ -64,26 +63,31 @@ from kron.storage.log import Log
 from kron.storage.output import MemoryOutputs
 
 F = TypeVar("F", bound=Callable[..., Any])
-Timers: TypeAlias = list[TimerStatus]
-Rows: TypeAlias = list[HistoryRow]
+Work: TypeAlias = Callable[..., Any] | str | Command
 
 
-class Scheduler:
+class Scheduler(Answers):
     """One scheduler: a registry of timers, and between `start` and `shutdown` their execution.
 
     `kron.schedule`, `kron.start` and so on are the methods of a default one; make your own for
     several in one process. All methods may be called from any thread. What runs at once weighs at
-    most `max_concurrency` (see `weight=` of `schedule`; None: no limit). `clock` and `open_log` are
-    for tests: a virtual clock, a store other than the data directory.
+    most `max_concurrency` (see `weight=` of `schedule`; None: no limit). The hooks are called for
+    every timer, after its own (see `schedule`). `clock` and `open_log` are for tests: a virtual
+    clock, a store other than the data directory.
     """
 
     def __init__(
         self,
         *,
         max_concurrency: int | None = None,
+        on_success: Hook | None = None,
+        on_failure: Hook | None = None,
+        on_missed: Hook | None = None,
         clock: Clock | None = None,
         open_log: Callable[[str, str, float], Log] | None = None,
     ) -> None:
+        hooks = {"on_success": on_success, "on_failure": on_failure, "on_missed": on_missed}
+        self._hooks = read_hooks(hooks) or NO_HOOKS
         self._clock: Clock = clock or SystemClock()
         self._max_concurrency = read_max_concurrency(max_concurrency)
         self._open_log = open_log or file_log
@@ -103,9 +107,10 @@ class Scheduler:
         `fsync=` is "always", "never" (for tests) or "interval": a crash of the machine then loses
         at most `fsync_interval="1s"`. History is kept for `keep_history="90d"` and up to
         `keep_history_bytes=1 << 30`; a one-shot that has ended is shown for `keep_finished="30d"`;
-        the output of commands is kept for `keep_output="30d"`. `max_concurrency=` stands in for the
-        scheduler's. With `since=` (an aware datetime, an ISO string, or how long ago) every
-        recurring timer registered here is backfilled from then until now.
+        the output of commands is kept for `keep_output="30d"`. `max_concurrency=`, `on_success=`,
+        `on_failure=` and `on_missed=` stand in for the scheduler's. With `since=` (an aware
+        datetime, an ISO string, or how long ago) every recurring timer registered here is
+        backfilled from then until now.
 
         Returns when the registrations so far are durable. Raises AlreadyStarted, DataDirLocked
         (another process has the directory), StorageError (it cannot be used, or the log is
@@ -158,13 +163,13 @@ class Scheduler:
     # -- timers ------------------------------------------------------------------------------
 
     @overload
-    def schedule(self, name: str, fn: F, **options: Unpack[ScheduleOptions]) -> None: ...
+    def schedule(self, name: str, fn: Work, **options: Unpack[ScheduleOptions]) -> None: ...
     @overload
     def schedule(
         self, name: str, fn: None = None, **options: Unpack[ScheduleOptions]
     ) -> Callable[[F], F]: ...
     def schedule(
-        self, name: str, fn: Any = None, **options: Unpack[ScheduleOptions]
+        self, name: str, fn: Work | None = None, **options: Unpack[ScheduleOptions]
     ) -> Callable[[F], F] | None:
         """Create the timer `name`, or update it; without `fn`, a decorator that does.
 
@@ -181,6 +186,11 @@ class Scheduler:
         `max_concurrency` and at most `key_limit=1` runs have that `key=`. `executor=` says where it
         runs. `metadata=` and `description=` are yours.
 
+        `on_success=`, `on_failure=` (no attempt is left) and `on_missed=` are called when that is
+        durable, with a dict (see Outcome) if they take one: coroutine functions on the scheduler's
+        loop, others in a thread. What they raise is logged and changes nothing. They are told once,
+        or, if the process dies, not at all; `subscribe` misses nothing.
+
         The same definition again only binds `fn` again. Before `start` it waits in memory; after
         it, it returns when durable. Raises ScheduleError (a ValueError) or TypeError, naming
         argument, value and remedy; then nothing has changed.
@@ -193,7 +203,7 @@ class Scheduler:
         return None
 
     async def aschedule(
-        self, name: str, fn: Any = None, **options: Unpack[ScheduleOptions]
+        self, name: str, fn: Work | None = None, **options: Unpack[ScheduleOptions]
     ) -> None:
         """As `schedule` with `fn`, from any running loop."""
         if fn is None:
@@ -291,57 +301,6 @@ class Scheduler:
         log_id = (await self._control.aengine("cancel")).log.log_id
         return int(await self._control.asubmit(cancel_of(name, log_id), "cancel"))
 
-    # -- reading -----------------------------------------------------------------------------
-
-    def status(self, name: str) -> TimerStatus | None:
-        """One timer as a dict (see TimerStatus), or None if there is none of that name."""
-        if self._control.host is None:
-            return self._enrolment.status(name)
-        return self._control.ask(lambda reading: reading.status(name), "status")
-
-    async def astatus(self, name: str) -> TimerStatus | None:
-        """As `status`, from any running loop."""
-        if self._control.host is None:
-            return self._enrolment.status(name)
-        return await self._control.aask(lambda reading: reading.status(name), "status")
-
-    def list(self) -> Timers:
-        """All timers, by next run; those without one last."""
-        if self._control.host is None:
-            return self._enrolment.statuses()
-        return self._control.ask(Reading.list, "list")
-
-    async def alist(self) -> Timers:
-        """As `list`, from any running loop."""
-        if self._control.host is None:
-            return self._enrolment.statuses()
-        return await self._control.aask(Reading.list, "list")
-
-    def history(self, name: str | None = None, *, limit: int = 100) -> Rows:
-        """What became of the latest moments, newest first (see HistoryRow); of one timer or all.
-
-        Raises UnknownTimer for a name that neither exists nor has history, NotStarted.
-        """
-        return self._control.ask(lambda reading: reading.history(name, limit), "history").rows()
-
-    async def ahistory(self, name: str | None = None, *, limit: int = 100) -> Rows:
-        """As `history`, from any running loop."""
-        past = await self._control.aask(lambda reading: reading.history(name, limit), "history")
-        return await past.arows()
-
-    def why(self, name: str, at: datetime | str | None = None) -> Why:
-        """The story of the latest due moment at or before `at` (now), in words and as data (Why).
-
-        `at` is an aware datetime or an ISO 8601 string; of a moment in the future it says whether
-        the timer will run then, or when next. What was let go is not guessed. Raises UnknownTimer
-        for a name that neither exists nor has history, ScheduleError, NotStarted.
-        """
-        return self._control.ask(lambda reading: reading.why(name, at), "why").tell()
-
-    async def awhy(self, name: str, at: datetime | str | None = None) -> Why:
-        """As `why`, from any running loop."""
-        return await (await self._control.aask(lambda r: r.why(name, at), "why")).atell()
-
     # -- how it is put together --------------------------------------------------------------
 
     def _opening(self, data_dir: DataDirPath | None, options: StartOptions) -> Opening:
@@ -351,7 +310,8 @@ class Scheduler:
                 ' it under `if __name__ == "__main__":`.'
             )
         opening = read_start(data_dir, options, self._clock.now().wall_us)
-        return opening._replace(max_concurrency=opening.max_concurrency or self._max_concurrency)
+        limit = opening.max_concurrency or self._max_concurrency
+        return opening._replace(max_concurrency=limit, hooks=opening.hooks.over(self._hooks))
 
     def _make_host(self, opening: Opening) -> Host:
         refuse_heavy(self._enrolment.waiting(), opening.max_concurrency)
@@ -360,6 +320,7 @@ class Scheduler:
         kept, limit = opening.keeping, opening.max_concurrency
         waiting = self._enrolment.take()
         host = Host(log, self._clock, waiting, __version__, outputs, kept, limit)
+        host.hooks, host.has_hooks = opening.hooks, self._enrolment.has_hooks
         self._enrolment.hand_to(host)
         if self._has_door:
             host.door = partial(open_door, self, os.path.abspath(opening.place))

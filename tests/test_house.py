@@ -28,12 +28,12 @@ NESTING = 3
 
 VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
-LAYERS = ["core", "storage", "runtime", "server", "opening", "scheduler"]
+LAYERS = ["core", "storage", "runtime", "server", "opening", "answers", "scheduler"]
 LAYERS += ["sources", "compat", "cli"]
 """Each may import itself and what stands before it; behind the scheduler also `kron`'s own face."""
-FREE = {"", "__main__", "testing"}
-"""The package's own face (lazy: see `test_import_kron_loads_no_heavy_module`), `python -m kron`,
-and the test kit, which nobody imports."""
+FREE = {"", "__main__", "events", "testing"}
+"""The package's own face (lazy: see `test_import_kron_loads_no_heavy_module`; and the names of
+`kron.events`), `python -m kron`, and the test kit, which nobody imports."""
 
 CORE_NEVER_IMPORTS = set(
     "aiofiles anyio asyncio concurrent ctypes fcntl importlib io logging multiprocessing os"

@@ -17,6 +17,7 @@ import kron
 from kron.core.definition import SELECTORS
 from kron.core.terms import READ, ScheduleOptions
 from kron.opening import StartOptions
+from kron.runtime.hooks import HookSet
 from kron.scheduler import Scheduler
 from tests.waiting import eventually
 
@@ -59,6 +60,13 @@ def test_every_verb_has_an_async_twin_with_the_same_signature(verb):
     assert (twin.__doc__ or "").startswith("As `")
 
 
+def test_what_subscribe_returns_is_iterated_either_way_so_it_has_no_twin():
+    assert not hasattr(Scheduler, "asubscribe")
+    assert kron.subscribe == kron.scheduler.default.subscribe
+    returned = inspect.signature(Scheduler.subscribe, eval_str=True).return_annotation
+    assert {"__iter__", "__next__", "__aiter__", "__anext__"} <= set(dir(returned))
+
+
 def test_wait_has_an_async_twin_whose_name_is_no_keyword():
     assert inspect.signature(Scheduler.wait) == inspect.signature(Scheduler.await_)
 
@@ -75,7 +83,8 @@ def test_the_package_has_the_verbs_of_one_default_scheduler():
 
 
 def test_every_keyword_of_schedule_is_read():
-    assert set(ScheduleOptions.__annotations__) == {*SELECTORS, "timezone", *READ}
+    hooks = HookSet._fields
+    assert set(ScheduleOptions.__annotations__) == {*SELECTORS, "timezone", *READ, *hooks}
 
 
 def test_every_keyword_of_start_stands_in_its_docstring():
@@ -410,9 +419,10 @@ def test_a_failure_is_logged_once_with_its_traceback(started, caplog):
 
     started.schedule("bad", bad, after=0, max_attempts=1)
     eventually(lambda: started.status("bad")["state"] == "dead")
-    [record] = [r for r in caplog.records if r.name == "kron" and "seen" in r.getMessage()]
+    [record] = [r for r in caplog.records if r.name == "kron.runs" and "seen" in r.getMessage()]
     assert "Traceback" in record.getMessage() and "in bad" in record.getMessage()
-    assert record.kron_timer == "bad"
+    row = started.history("bad")[0]
+    assert (record.timer, record.run, record.attempt) == ("bad", row["run_id"], 1)
 
 
 def test_retries_stop_at_max_attempts(started):

@@ -87,7 +87,7 @@ def _is_over(source: Source, begun: Backfill, options: Options) -> bool:
 
 def _given_up(source: Source, begun: Backfill, asked_at: datetime) -> int:
     """How many of its runs did not end well, as far as one answer of history goes."""
-    rows = source.history(begun["timer"], min(10_000, 20 * begun["moments"] + 100))
+    rows = source.history(begun["timer"], {"limit": min(10_000, 20 * begun["moments"] + 100)})
     return sum(
         row["status"] in ("DEAD", "CANCELLED")
         and row["cause"] == "backfill"

@@ -10,6 +10,8 @@ from typing import Any, cast
 from kron.core import commands as c
 from kron.core.errors import KronError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
+from kron.core.row_query import HistoryOptions, read_row_query
+from kron.core.row_views import HistoryRow
 from kron.core.selection import candidate, selected
 from kron.core.steering import (
     Backfill,
@@ -24,9 +26,12 @@ from kron.core.steering import (
     read_pause,
     read_resume,
 )
-from kron.core.views import HistoryRow, TimerStatus, by_next_run, timer_status
+from kron.core.things import Timer
+from kron.core.timer_query import ListOptions, read_timer_query
+from kron.core.views import TimerStatus, timer_status
 from kron.core.why import Why
 from kron.runtime.history import past
+from kron.runtime.listing import in_order, names_of, run_out
 from kron.runtime.story import story_of
 from kron.server.offline import Idle, folded, opened, wall_now
 
@@ -50,18 +55,21 @@ class Files:
         self._reader, self._machine = folded(data_dir)
         self._log_id = self._reader.log_id
 
-    def timers(self) -> list[TimerStatus]:
+    def timers(self, options: ListOptions | None = None) -> list[TimerStatus]:
         """See Source."""
-        return by_next_run(self._status(name) for name in self._machine.state.timers)
+        query, state = read_timer_query(options or {}), self._machine.state
+        return run_out(in_order(state, query, self._status, is_carried=False))
 
     def timer(self, name: str) -> TimerStatus:
         """See Source."""
-        self._machine.timer(name)
-        return self._status(name)
+        return self._status(self._machine.timer(name))
 
-    def history(self, name: str, limit: int) -> list[HistoryRow]:
+    def history(self, name: str | None, options: HistoryOptions) -> list[HistoryRow]:
         """See Source."""
-        return past(self._machine.state, self._reader, name, limit).rows()
+        query, state = read_row_query(name, options, wall_now().wall_us), self._machine.state
+        if query.metadata:
+            query = query.of(run_out(names_of(state, query.timers_wanted)))
+        return past(state, self._reader, query).rows()
 
     def why(self, name: str, at: str | None) -> Why:
         """See Source."""
@@ -109,9 +117,8 @@ class Files:
             return COMMANDS[verb](name)
         return _asked(verb, options).one(name)
 
-    def _status(self, name: str) -> TimerStatus:
+    def _status(self, timer: Timer) -> TimerStatus:
         state = self._machine.state
-        timer = state.timers[name]
         fn_name = timer.definition.terms.fn_name or None
         return timer_status(state, timer, wall_now(), self._log_id, capacity=None, fn_name=fn_name)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .backfill import backfill
+from .filters import Metadata, Offset, States, history_options, list_options
 from .logs import logs
 from .naming import Name, answer_of, tell_effect, tell_origin
 from .pausing import pause, resume
@@ -31,15 +32,27 @@ NOT_DONE = {
 
 
 @app.command("list")
-def list_timers(ctx: typer.Context) -> None:
-    """All timers, by next run."""
+def list_timers(
+    ctx: typer.Context,
+    states: States = None,
+    metadata: Metadata = None,
+    match: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Only with this in name, command line or its hash."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="Rows.")] = None,
+    offset: Offset = 0,
+) -> None:
+    """The timers, by next run."""
     options: Options = ctx.obj
+    asked = list_options(states, metadata, match, limit, offset)
     source = open_source(options.data_dir)
-    timers = source.timers()
+    timers = source.timers(asked)
     if options.is_json:
         show_json(timers)
     elif not timers:
-        print("(no timers registered)")
+        is_filtered = any(asked.values()) or limit == 0
+        print("(no timer fits)" if is_filtered else "(no timers registered)")
     else:
         from .tables import timer_table
 
@@ -65,21 +78,45 @@ def status(ctx: typer.Context, name: Name) -> None:
 @app.command()
 def history(
     ctx: typer.Context,
-    name: Name,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Rows.")] = 20,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A timer's name; without one, of all.")
+    ] = None,
+    states: States = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what became so since then.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what became so before then.")
+    ] = None,
+    metadata: Metadata = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=10_000, help="Rows.")] = 20,
+    offset: Offset = 0,
 ) -> None:
-    """What became of a timer's latest moments, newest first."""
+    """What became of a timer's latest moments (or of all timers'), newest first.
+
+    TIME is an ISO date and time, a time of today, or a duration: that long ago.
+    """
+    from .moment import past_instant
+
     options: Options = ctx.obj
+    since = since and past_instant(since, options.zone, "--since")
+    until = until and past_instant(until, options.zone, "--until")
+    asked = history_options(states, since, until, metadata, limit, offset)
     source = open_source(options.data_dir)
-    rows = answer_of(source, name, source.history, name, limit)
+    if name is None:
+        rows = source.history(None, asked)
+    else:
+        rows = answer_of(source, name, source.history, name, asked)
     if options.is_json:
         show_json(rows)
     elif not rows:
-        print("(nothing has happened yet)")
+        is_filtered = any((states, since, until, metadata, offset)) or limit == 0
+        print("(nothing fits)" if is_filtered else "(nothing has happened yet)")
     else:
         from .tables import history_table
 
-        show(history_table(rows, options.zone, is_wide=console().width >= WIDE))
+        is_wide = console().width >= WIDE
+        show(history_table(rows, options.zone, is_wide=is_wide, is_of_all=name is None))
     tell_origin(source)
 
 

@@ -51,7 +51,8 @@ def logs(
 def _run_of(source: Source, timer: TimerStatus, options: Options, *, is_followed: bool) -> str:
     """The latest run with output; while following, an open one counts that has none yet."""
     name = timer["id"]
-    ended = [row["run_id"] for row in source.history(name, RUNS) if row["run_id"] is not None]
+    rows = source.history(name, {"limit": RUNS})
+    ended = [row["run_id"] for row in rows if row["run_id"] is not None]
     runs = [*reversed(timer["open_runs"]), *ended]
     if not runs:
         raise UnknownTimer(f"{name} has had no run yet.")

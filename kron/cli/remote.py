@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import secrets
 import ssl
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
+import orjson
 
 from kron.core.errors import KronError, ScheduleError, StorageError, UnknownTimer
+from kron.core.row_query import HistoryOptions
+from kron.core.row_views import HistoryRow
 from kron.core.selection import Candidate, selected
 from kron.core.steering import Backfill
-from kron.core.views import HistoryRow, TimerStatus
+from kron.core.timer_query import ListOptions, read_timer_query
+from kron.core.views import TimerStatus
 from kron.core.why import Why
 from kron.runtime.compaction import CompactReport
 from kron.server.address import SOCKET_NAME, reachable
@@ -44,17 +49,26 @@ class Remote:
         self._answer_s = answer_s
         self._token = self._read_token()
 
-    def timers(self) -> list[TimerStatus]:
-        """See Source."""
-        return cast(list[TimerStatus], self._call("GET", "/v1/timers"))
+    def timers(self, options: ListOptions | None = None) -> list[TimerStatus]:
+        """See Source. A pattern is searched for here: see `act_on`."""
+        query = read_timer_query(options or {})
+        asked = _query(options or {}, "match")
+        if query.pattern is None:
+            return cast(list[TimerStatus], self._call("GET", f"/v1/timers{asked}"))
+        asked = _query(options or {}, "match", "limit", "offset")
+        timers = cast(list[TimerStatus], self._call("GET", f"/v1/timers{asked}"))
+        search = query.pattern.search
+        found = [each for each in timers if any(map(search, filter(None, _candidate(each))))]
+        return found[query.offset : query.reach]
 
     def timer(self, name: str) -> TimerStatus:
         """See Source."""
         return cast(TimerStatus, self._call("GET", f"/v1/timers/{quote(name, safe='')}"))
 
-    def history(self, name: str, limit: int) -> list[HistoryRow]:
+    def history(self, name: str | None, options: HistoryOptions) -> list[HistoryRow]:
         """See Source."""
-        path = f"/v1/timers/{quote(name, safe='')}/history?limit={limit}"
+        of_timer = "" if name is None else f"/timers/{quote(name, safe='')}"
+        path = f"/v1{of_timer}/history{_query(options)}"
         return cast(list[HistoryRow], self._call("GET", path))
 
     def why(self, name: str, at: str | None) -> Why:
@@ -78,9 +92,7 @@ class Remote:
             answer = self._call("POST", f"/v1/{verb}", {**options, "all": True})
             return cast(dict[str, Any], answer)
         timers = self.timers()
-        names = selected(
-            (Candidate(each["id"], each["command"], each["command_hash"]) for each in timers), match
-        )
+        names = selected(map(_candidate, timers), match)
         changed = 0
         for start in range(0, len(names), NAMES_AT_ONCE):
             some = {**options, "names": names[start : start + NAMES_AT_ONCE]}
@@ -159,6 +171,18 @@ class Remote:
             socket_name = self._place.show(SOCKET_NAME)
             raise StorageError(f"{shown} has no token for {socket_name}. Restart the program.")
         return token
+
+
+def _candidate(timer: TimerStatus) -> Candidate:
+    return Candidate(timer["id"], timer["command"], timer["command_hash"])
+
+
+def _query(options: Mapping[str, Any], *besides: str) -> str:
+    """Keywords of `list` or `history` as the query of a route."""
+    given = {k: v for k, v in options.items() if v is not None and k not in besides}
+    if "metadata" in given:
+        given["metadata"] = orjson.dumps(given["metadata"]).decode()
+    return "?" + urlencode(given, doseq=True) if given else ""
 
 
 def _error(answer: httpx2.Response) -> KronError:

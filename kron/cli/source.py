@@ -12,8 +12,11 @@ from kron.server.holder import find_holder
 from kron.storage.datadir import DataDir
 
 if TYPE_CHECKING:
+    from kron.core.row_query import HistoryOptions
+    from kron.core.row_views import HistoryRow
     from kron.core.steering import Backfill
-    from kron.core.views import HistoryRow, TimerStatus
+    from kron.core.timer_query import ListOptions
+    from kron.core.views import TimerStatus
     from kron.core.why import Why
     from kron.runtime.compaction import CompactReport
     from kron.server.facts import RuntimeFacts
@@ -32,14 +35,14 @@ class Source(Protocol):
 
     is_live: bool
 
-    def timers(self) -> list[TimerStatus]:
-        """All timers, by next run."""
+    def timers(self, options: ListOptions | None = None) -> list[TimerStatus]:
+        """The timers that are asked for, by next run."""
 
     def timer(self, name: str) -> TimerStatus:
         """One timer."""
 
-    def history(self, name: str, limit: int) -> list[HistoryRow]:
-        """The latest rows, newest first."""
+    def history(self, name: str | None, options: HistoryOptions) -> list[HistoryRow]:
+        """The latest rows that are asked for, newest first."""
 
     def why(self, name: str, at: str | None) -> Why:
         """The story of a moment; `at` is an ISO instant with a zone, or None: now."""

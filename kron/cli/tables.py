@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kron.core.model import DEFAULT_PRIORITY
+from kron.core.row_views import HistoryRow
 from kron.core.telling import retold
-from kron.core.views import HistoryRow, TimerStatus
+from kron.core.views import TimerStatus
 from kron.core.why import Why
 from kron.server.facts import RuntimeFacts
 
@@ -51,6 +52,9 @@ def timer_table(timers: list[TimerStatus], zone: tzinfo | None, *, is_wide: bool
     return table
 
 
+OUTCOME_LETTERS = {"OK": "+", "DEAD": "x", "CANCELLED": "c", "MISSED": "m", "SKIPPED_OVERLAP": "s"}
+
+
 def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
     """Everything about one timer, a line each; long texts wrap."""
     now = datetime.now(UTC)
@@ -72,9 +76,10 @@ def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
         ("attempts", _text(_attempts(timer))),
         ("last run", _ago(timer["last_run_at"], now, zone)),
         ("last status", _styled_status(last) if last else _text("-")),
-        ("duration", _text(words.took(timer["last_duration_ms"]))),
+        ("duration", _text(_durations(timer))),
         ("retries (7 d)", _text(f"{timer['retries_last_7d']:,}")),
         ("counts", _text(_counts(timer))),
+        ("latest", _outcomes(timer)),
         ("open runs", _text("\n".join(_open_runs(timer, zone)) or "none", is_lines=True)),
         ("backfill", _backfill(timer, zone)),
         ("arguments", _json(_arguments(timer))),
@@ -84,14 +89,42 @@ def timer_block(timer: TimerStatus, zone: tzinfo | None) -> Table:
     return _block(rows)
 
 
-def history_table(rows: list[HistoryRow], zone: tzinfo | None, *, is_wide: bool) -> Table:
-    """One line a row, newest first as the API has them."""
+def _durations(timer: TimerStatus) -> str:
+    last, p50_ms, p95_ms = (
+        timer["last_duration_ms"],
+        timer["duration_p50_ms"],
+        timer["duration_p95_ms"],
+    )
+    if p50_ms is None:
+        return words.took(last)
+    return f"{words.took(last)}; p50 {words.took(p50_ms)}, p95 {words.took(p95_ms)}"
+
+
+def _outcomes(timer: TimerStatus) -> Text | None:
+    """A letter for each of the latest, the newest last, and how long it has been like that."""
+    letters = "".join(OUTCOME_LETTERS[word] for word in timer["outcomes"])
+    if not letters:
+        return None
+    streak, dead_streak = timer["ok_streak"], timer["dead_streak"]
+    said = f"{streak:,} ok in a row" if streak else f"{dead_streak:,} dead in a row"
+    is_streak = max(streak, dead_streak) > 1
+    return _text(letters + (f"  {said}" if is_streak else ""), "red" if dead_streak else "")
+
+
+def history_table(
+    rows: list[HistoryRow], zone: tzinfo | None, *, is_wide: bool, is_of_all: bool = False
+) -> Table:
+    """One line a row, newest first as the API has them; `is_of_all`: each with its timer."""
     titles = ["SCHEDULED" + _zone_mark(zone), "STATUS", "TRY", "TOOK", "DETAIL"]
     if is_wide:
         titles.insert(4, "RUN")
-    table = _table(titles, fixed=set(range(len(titles) - 1)))
+    if is_of_all:
+        titles.insert(0, "TIMER")
+    fixed = set(range(len(titles) - 1)) - ({0} if is_of_all else set())
+    table = _table(titles, fixed=fixed)
     for row in rows:
-        cells = [
+        cells = [_cell(row["timer"])] if is_of_all else []
+        cells += [
             _cell(words.moment(row["scheduled_at"], zone)),
             _last(row["status"]),
             _cell("-" if row["attempt"] is None else str(row["attempt"])),

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
-from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark, Reason
+from .durations import noted
+from .model import ELAPSED_KINDS, ONE_SHOT_KINDS, Kind, Mark, Reason, Stop
 from .past import begun_anew, end_era, end_stretch, gone_on, late_run, take_back
 from .state import LIVES, State
 from .things import OUTCOMES, Backfill, Life, Pause, Run, Tally, Timer
@@ -19,6 +20,8 @@ from .tombstones import tombstone_of
 
 DAY_US = 86_400_000_000
 _LEFT_OUT = (Reason.EXCLUDED, Reason.BOUNDS)
+_UNMEASURED = (Stop.CRASHED, Stop.SHUTDOWN)
+"""Such an attempt took as long as it was let."""
 
 
 def _timer_created(state: State, id_: int, event: ev.TimerCreated) -> None:
@@ -136,10 +139,14 @@ def _run_started(state: State, id_: int, event: ev.RunStarted) -> None:
 
 def _run_succeeded(state: State, id_: int, event: ev.RunSucceeded) -> None:
     timer = state.move(event.run, event).timer
-    _, _, _, succeeded, failed, missed, skipped, retries, outcomes = timer.tally
+    _, _, _, succeeded, failed, missed, skipped, retries, outcomes, took, streak, longest = (
+        timer.tally
+    )
+    streak = streak + 1 if streak > 0 else 1
     timer.tally = Tally(
         event.at_us, event.took_us, "OK", succeeded + 1,
-        failed, missed, skipped, retries, (outcomes + "s")[-OUTCOMES:],
+        failed, missed, skipped, retries, (outcomes + "s")[-OUTCOMES:], noted(took, event.took_us),
+        streak, longest if streak <= longest[0] else (streak, longest[1]),
     )  # fmt: skip
     if event.next_us is not None:
         timer.next_us = state.to_own(timer, event.next_us)
@@ -151,11 +158,14 @@ def _run_failed(state: State, id_: int, event: ev.RunFailed) -> None:
     run.error = event.error
     timer = run.timer
     state.touch(timer)
-    timer.tally = timer.tally._replace(
+    tally = timer.tally
+    is_measured = event.reason not in _UNMEASURED
+    timer.tally = tally._replace(
         last_run_us=event.at_us,
         last_took_us=event.took_us,
         last_status=f"FAILED: {event.error}",
-        failed=timer.tally.failed + 1,
+        failed=tally.failed + 1,
+        took=noted(tally.took, event.took_us) if is_measured else tally.took,
     )
     state.ring.append((id_, event))
 
@@ -176,7 +186,9 @@ def _run_retrying(state: State, id_: int, event: ev.RunRetrying) -> None:
 def _run_dead(state: State, id_: int, event: ev.RunDead) -> None:
     timer = state.move(event.run, event).timer
     _mark(timer, Mark.DEAD)
-    _note(timer, "d", f"DEAD: {event.error}", last_run_us=event.at_us)
+    streak, (succeeded, dead) = min(timer.tally.streak, 0) - 1, timer.tally.longest
+    counts = {"streak": streak, "longest": (succeeded, max(dead, -streak))}
+    _note(timer, "d", f"DEAD: {event.error}", last_run_us=event.at_us, **counts)
     _go_on(state, timer, event.next_us)
     state.ring.append((id_, event))
 

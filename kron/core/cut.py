@@ -42,7 +42,9 @@ PART_BYTES = 128_000
 """A part that is longer ends; the longest thing (256 KiB, an error) makes it half a megabyte."""
 _HEAD = ("index", "shift_us", "era_us", "high_us", "seen_us", "last_us", "log_time_us")
 
-_TALLY_END = 8 + len(Tally._fields)
+_TALLY_ENDS = {8: None, 17: 17, 21: 17, 20: 20, 24: 20}
+"""Where the tally ends in a timer's row of that length: one that has not run has none, and that of
+an older snapshot is shorter."""
 _MARKS = {mark.value: mark for mark in Mark}
 
 T = TypeVar("T")
@@ -209,10 +211,11 @@ def _enter_timer(timers: dict[str, Timer], removed: dict[int, Timer], row: list[
         timer.anchor_us = timer.created_us
     timer.definition = Definition.from_json(definition)
     timer.mark = _MARKS[mark]
-    timer.tally = NO_RUNS if len(row) == 8 else _tally(row[8:_TALLY_END])
+    end = _TALLY_ENDS[len(row)]
+    timer.tally = NO_RUNS if end is None else _tally(row[8:end])
     timer.ran_us, timer.past = None, NO_PAST
-    if len(row) > _TALLY_END:
-        timer.ran_us, timer.past = row[_TALLY_END], _past(*row[_TALLY_END + 1 :])
+    if end is not None and len(row) > end:
+        timer.ran_us, timer.past = row[end], _past(*row[end + 1 :])
     timer.open = timer.lingers = ()
     timer.bound_us = timer.deadline_us = timer.target = None
     timer.stamp, timer.is_threaded, timer.begins_later = 0, False, False
@@ -241,8 +244,11 @@ def _past(ranges: list[int], former: list[Any], backfills: list[Any]) -> Past:
 
 
 def _tally(row: list[Any]) -> Tally:
-    tally = Tally(*row[: len(Tally._fields)])
-    return tally._replace(retry_days=tuple((day, n) for day, n in tally.retry_days))
+    tally = Tally(*row)
+    longest = (tally.longest[0], tally.longest[1])
+    return tally._replace(
+        retry_days=tuple((day, n) for day, n in tally.retry_days), longest=longest
+    )
 
 
 def _enter_run(state: State, removed: dict[int, Timer], row: list[Any]) -> None:

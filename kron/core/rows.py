@@ -41,6 +41,40 @@ class Row(NamedTuple):
     exit_code: int | None = None
 
 
+class Sieve(NamedTuple):
+    """Which lines of history are wanted: of these statuses and timers, that became so at
+    `since_us <= at < until_us`; None: any."""
+
+    statuses: frozenset[str] | None = None
+    timers: frozenset[str] | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+    def lets_through(self, status: str, timer: str, at_us: int) -> bool:
+        """Whether a line that says this is one of them."""
+        statuses, timers, since_us, until_us = self
+        return (
+            (statuses is None or status in statuses)
+            and (timers is None or timer in timers)
+            and (since_us is None or at_us >= since_us)
+            and (until_us is None or at_us < until_us)
+        )
+
+    def is_before(self, log_time_us: int) -> bool:
+        """Whether a record of this log time, and with it every older one, is too old."""
+        return self.since_us is not None and log_time_us < self.since_us
+
+    @property
+    def event(self) -> type[ev.Event] | None:
+        """The only kind of event that is let through, if it is one kind."""
+        if self.statuses is None or len(self.statuses) != 1:
+            return None
+        return next(kind for kind, status in STATUS_OF.items() if status in self.statuses)
+
+
+ALL_ROWS = Sieve()
+
+
 def row_of(id_: int, event: ev.Event) -> Row | None:
     """The line of history that an event is, or None if it is none."""
     make = _ROWS.get(type(event))
@@ -88,3 +122,13 @@ _ROWS: dict[type[ev.Event], Callable[[int, Any], Row]] = {
     ev.RunSkippedOverlap: _skipped,
     ev.RunMissed: _missed,
 }
+STATUS_OF: dict[type[ev.Event], str] = {
+    ev.RunSucceeded: "OK",
+    ev.RunFailed: "FAILED",
+    ev.RunDead: "DEAD",
+    ev.RunCancelled: "CANCELLED",
+    ev.RunSkippedOverlap: "SKIPPED_OVERLAP",
+    ev.RunMissed: "MISSED",
+}
+STATUSES = tuple(STATUS_OF.values())
+"""What `status` can be in a line of history."""

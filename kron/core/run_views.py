@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from .capacity import CAPACITY, KEY, THREADS, Capacity
 from .ids import run_id_text

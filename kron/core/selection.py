@@ -35,14 +35,15 @@ def selected(candidates: Iterable[Candidate], match: str | None) -> tuple[str, .
     """
     if match is None:
         return tuple(each.name for each in candidates)
-    search = _pattern(match).search
+    search = pattern_of(match).search
     names = tuple(each.name for each in candidates if any(map(search, filter(None, each))))
     if not names:
         raise UnknownTimer(f"no timer matches {brief(match)}.")
     return names
 
 
-def _pattern(match: object) -> re.Pattern[str]:
+def pattern_of(match: object) -> re.Pattern[str]:
+    """The regular expression of a `match=`. Raises as `selected` does."""
     if not isinstance(match, str):
         raise TypeError(f"match must be a string, not {type(match).__name__}.")
     if not 0 < len(match) <= MATCH_CHARACTERS:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
-from typing import NamedTuple, TypeAlias, TypedDict, cast
+from typing import NamedTuple, TypeAlias, cast
+
+from typing_extensions import TypedDict
 
 from .backfill import check_concurrency, span_of
 from .commands import Backfill as BackfillCommand
@@ -156,19 +158,23 @@ def read_since(since: object, tz: tzinfo | None, now_us: int, *, argument: str) 
 
     Raises ScheduleError, also if it lies in the future; TypeError.
     """
-    is_ago = isinstance(since, timedelta | int | float)
-    if is_ago or (isinstance(since, str) and since.endswith(("w", "d", "h", "m", "s"))):
-        at_us = now_us - parse_duration(cast(Duration, since), argument=argument)
-    elif isinstance(since, datetime | str):
-        at_us = parse_instant(since, tz, argument=argument)
-    else:
-        raise TypeError(
-            f"{argument} must be an aware datetime, an ISO 8601 string or a duration, not"
-            f" {type(since).__name__}."
-        )
+    at_us = read_ago(since, tz, now_us, argument=argument)
     if at_us > now_us:
         raise ScheduleError(f"{argument}={brief(since)} lies in the future.")
     return at_us
+
+
+def read_ago(since: object, tz: tzinfo | None, now_us: int, *, argument: str) -> int:
+    """As `read_since`, of an instant that may lie in the future."""
+    is_ago = isinstance(since, timedelta | int | float)
+    if is_ago or (isinstance(since, str) and since.endswith(("w", "d", "h", "m", "s"))):
+        return now_us - parse_duration(cast(Duration, since), argument=argument)
+    if isinstance(since, datetime | str):
+        return parse_instant(since, tz, argument=argument)
+    raise TypeError(
+        f"{argument} must be an aware datetime, an ISO 8601 string or a duration, not"
+        f" {type(since).__name__}."
+    )
 
 
 def read_backfill(name: str, options: BackfillOptions) -> BackfillAsked:

@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
+
+from typing_extensions import TypedDict
 
 from .dst import zone
 from .duration import parse_duration
 from .errors import ScheduleError, brief
 from .fields import Cron
 from .instants import parse_instant
+from .json_values import json_copy, json_text
 from .limits import parse_exclude
 from .model import Missed, Overlap
+from .row_views import Outcome
 
 Duration: TypeAlias = str | int | float | timedelta
 Exclude: TypeAlias = str | date | Iterable[str | date | tuple[str | date, str | date]] | None
 
 _JITTER_US = 86_400_000_000
-_JSON_DEPTH = 64
 _KEY_CHARACTERS = 128
+Hook: TypeAlias = Callable[[Outcome], Any] | Callable[[], Any] | str
+"""What `on_success=` and its like take: a function of an Outcome, or of nothing, sync or async; or
+the name "module:function" of one. They are no part of the definition."""
 EXECUTORS = ("thread", "process")
 """Where a callable is carried out, if not as its kind says: a task or a thread."""
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """The keywords of `schedule()`; `define` says what each may be."""
+    """The keywords of `schedule()`; `define` says what each may be. (The words among them are for
+    editors, which complete them; any text will do for a type checker, as it comes from settings.)
+    """
 
     cron: str | Cron | None
     every: Duration | None
     after: Duration | None
     at: datetime | str | None
     timezone: str | None
-    dst: str
+    dst: Literal["once", "skip"] | str
     jitter: Duration | None
     not_before: datetime | str | None
     not_after: datetime | str | None
     exclude: Exclude
-    missed: str
+    missed: Literal["once", "all", "skip"] | str
     grace: Duration | None
     args: Sequence[Any]
     kwargs: Mapping[str, Any] | None
     max_attempts: int
     retry_delay: Duration
-    overlap: str
+    overlap: Literal["delay", "skip", "restart", "allow"] | str
     timeout: Duration | None
     weight: int
     priority: int
     key: str | None
     key_limit: int
-    executor: str | None
+    executor: Literal["thread", "process"] | str | None
     metadata: Mapping[str, Any] | None
     description: str
+    on_success: Hook | None
+    on_failure: Hook | None
+    on_missed: Hook | None
 
 
 def read_terms(options: ScheduleOptions) -> dict[str, Any]:
@@ -138,7 +148,7 @@ def _key(key: object, argument: str, _: tzinfo | None) -> str:
         raise ScheduleError(
             f"{argument}={brief(key)} cannot be used: 1 to {_KEY_CHARACTERS} printable characters."
         )
-    return _json_text(key, argument)
+    return json_text(key, argument)
 
 
 def _executor(executor: object, argument: str, _: tzinfo | None) -> str:
@@ -153,13 +163,13 @@ def _executor(executor: object, argument: str, _: tzinfo | None) -> str:
 def _text(value: object, argument: str, _: tzinfo | None) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a string, not {type(value).__name__}.")
-    return str(_json_copy(value, argument))
+    return str(json_copy(value, argument))
 
 
 def _arguments(args: object, argument: str, _: tzinfo | None) -> tuple[Any, ...]:
     if not isinstance(args, Sequence) or isinstance(args, str | bytes | bytearray | memoryview):
         raise TypeError(f"{argument} must be a list or tuple, not {type(args).__name__}.")
-    return tuple(_json_copy(list(args), argument))
+    return tuple(json_copy(list(args), argument))
 
 
 def _json_object(value: object, argument: str, _: tzinfo | None) -> dict[str, Any] | None:
@@ -167,51 +177,7 @@ def _json_object(value: object, argument: str, _: tzinfo | None) -> dict[str, An
         return None
     if not isinstance(value, Mapping):
         raise TypeError(f"{argument} must be a mapping, not {type(value).__name__}.")
-    return _json_copy(dict(value), argument) or None
-
-
-def _json_copy(value: Any, path: str, depth: int = 0) -> Any:
-    """A deep copy made of JSON values only; TypeError names the path of what is none."""
-    if depth > _JSON_DEPTH:
-        raise TypeError(f"{path} is nested deeper than {_JSON_DEPTH}.")
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return _json_text(value, path)
-        case int():
-            if not -(1 << 63) <= value < 1 << 64:
-                raise TypeError(f"{path} = {brief(value)} does not fit in 64 bits.")
-            return int(value)
-        case float():
-            if not math.isfinite(value):
-                raise TypeError(f"{path} = {brief(value)} is no JSON number.")
-            return float(value)
-        case list() | tuple():
-            return [_json_copy(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
-        case dict():
-            return {
-                _json_key(key, path): _json_copy(item, f"{path}[{key!r}]", depth + 1)
-                for key, item in value.items()
-            }
-    raise TypeError(
-        f"{path} is a {type(value).__name__}, which is no JSON value; bind live objects with"
-        " functools.partial."
-    )
-
-
-def _json_key(key: object, path: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError(f"{path} has the key {key!r}; JSON keys are strings.")
-    return _json_text(key, path)
-
-
-def _json_text(value: str, path: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as exc:
-        raise TypeError(f"{path} holds half a surrogate pair, which is no text.") from exc
-    return str.__str__(value)  # the text itself, also of a (str, Enum)
+    return json_copy(dict(value), argument) or None
 
 
 READ: dict[str, tuple[str, Callable[[Any, str, tzinfo | None], Any]]] = {

@@ -20,7 +20,9 @@ OUTCOMES = 30
 
 class Tally(NamedTuple):
     """What became of a timer's runs. `outcomes` has a letter for each of the latest 30, the
-    newest last: see OUTCOME_WORDS. `retry_days` counts retries by day, for about a week."""
+    newest last: see OUTCOME_WORDS. `retry_days` counts retries by day, for about a week; `took`
+    has the latest attempts, see `durations.py`. `streak` is how many runs in a row have succeeded,
+    or (negative) were given up; `longest` the longest of both kinds."""
 
     last_run_us: int | None = None
     last_took_us: int | None = None
@@ -31,6 +33,9 @@ class Tally(NamedTuple):
     skipped: int = 0
     retry_days: tuple[tuple[int, int], ...] = ()
     outcomes: str = ""
+    took: str = ""
+    streak: int = 0
+    longest: tuple[int, int] = (0, 0)
 
 
 NO_RUNS = Tally()

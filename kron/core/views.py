@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import deepcopy
-from itertools import islice
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, cast
+
+from typing_extensions import TypedDict
 
 from .apply import DAY_US
 from .capacity import Capacity
 from .duration import format_duration
-from .errors import ScheduleError
+from .durations import percentiles_ms
 from .ids import run_id_text
 from .instants import text
 from .model import Definition, Kind, Now, RunState
-from .rows import Row, row_of
 from .run_views import (
     BackfillStatus,
     PauseStatus,
@@ -71,6 +70,10 @@ class TimerStatus(TimerDescription):
     `last_run_at` is when the last attempt ended. `open_runs` lists the run ids not yet ended, and
     `runs` tells of each; `paused` and `backfill` of what is going on.
     `outcomes` has the latest 30, the newest last: OK, DEAD, CANCELLED, MISSED, SKIPPED_OVERLAP.
+    `duration_p50_ms` and `duration_p95_ms` are of the latest 30 attempts that came to an end of
+    their own or a timeout, to three digits. `ok_streak` is how many runs in a row have succeeded
+    until now, `dead_streak` how many were given up (one of them is 0; moments without a run end
+    neither), and the longest of each kind.
     """
 
     id: str
@@ -93,29 +96,12 @@ class TimerStatus(TimerDescription):
     missed: int
     skipped: int
     outcomes: list[str]
-
-
-class HistoryRow(TypedDict):
-    """One ended attempt, or one skipped or missed moment (`run_id` None), newest first.
-
-    A MISSED row stands for `count` moments, from `scheduled_at` to `last_scheduled_at`. `cause` is
-    schedule, manual or backfill; `exit_code` that of a command that failed.
-    """
-
-    timer: str
-    status: str
-    at: str | None
-    scheduled_at: str | None
-    last_scheduled_at: str | None
-    count: int
-    run_id: str | None
-    attempt: int | None
-    started_at: str | None
-    duration_ms: float | None
-    error: str | None
-    reason: str | None
-    cause: str
-    exit_code: int | None
+    duration_p50_ms: float | None
+    duration_p95_ms: float | None
+    ok_streak: int
+    dead_streak: int
+    longest_ok_streak: int
+    longest_dead_streak: int
 
 
 def timer_status(
@@ -130,15 +116,13 @@ def timer_status(
     """The timer as of the last confirmed record; `capacity` None: nobody carries it out."""
     values = state.confirmed(timer)
     definition: Definition = values["definition"]
-    runs = [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
+    runs = _open_runs(state, values)
     invalid = _invalid(state, definition)
-    word = _state_word(values, runs, is_orphan=capacity is not None and timer.bound_us is None)
-    if invalid is not None:
-        word = "invalid"
-    next_us = _next_us(state, timer, values, runs, word)
+    word, next_us = _standing(state, timer, values, runs, is_carried=capacity is not None)
     is_held = values["paused"] is not None and values["next_us"] is not None
     tally: Tally = values["tally"]
     took_us = tally.last_took_us
+    p50_ms, p95_ms = percentiles_ms(tally.took, (0.5, 0.95))
     recent = now.wall_us // DAY_US - 7
     return {
         **describe(definition),
@@ -162,7 +146,42 @@ def timer_status(
         "missed": tally.missed,
         "skipped": tally.skipped,
         "outcomes": [OUTCOME_WORDS[letter] for letter in tally.outcomes],
+        "duration_p50_ms": p50_ms,
+        "duration_p95_ms": p95_ms,
+        "ok_streak": max(tally.streak, 0),
+        "dead_streak": max(-tally.streak, 0),
+        "longest_ok_streak": tally.longest[0],
+        "longest_dead_streak": tally.longest[1],
     }
+
+
+def standing_of(state: State, timer: Timer, *, is_carried: bool) -> tuple[str, int | None]:
+    """The timer's `state`, and when it is to start something next (wall time), as `timer_status`
+    has them; `is_carried`: a process carries it out."""
+    values = state.confirmed(timer)
+    return _standing(state, timer, values, _open_runs(state, values), is_carried=is_carried)
+
+
+def _open_runs(state: State, values: dict[str, Any]) -> list[dict[str, Any]]:
+    return [run for id_ in values["open"] if (run := state.confirmed_run(id_))]
+
+
+def _standing(
+    state: State,
+    timer: Timer,
+    values: dict[str, Any],
+    runs: list[dict[str, Any]],
+    *,
+    is_carried: bool,
+) -> tuple[str, int | None]:
+    word = _state_word(values, runs, is_orphan=is_carried and timer.bound_us is None)
+    if is_invalid(state, values["definition"]):
+        word = "invalid"
+    return word, _next_us(state, timer, values, runs, word)
+
+
+WAITING = "scheduled"
+"""The `state` of a registration that waits for a start."""
 
 
 def waiting_status(name: str, definition: Definition, fn_name: str | None) -> TimerStatus:
@@ -170,7 +189,7 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
     return {
         **describe(definition),
         "id": name,
-        "state": "scheduled",
+        "state": WAITING,
         "invalid": None,
         "fn_name": fn_name,
         "last_run_at": None,
@@ -189,6 +208,12 @@ def waiting_status(name: str, definition: Definition, fn_name: str | None) -> Ti
         "missed": 0,
         "skipped": 0,
         "outcomes": [],
+        "duration_p50_ms": None,
+        "duration_p95_ms": None,
+        "ok_streak": 0,
+        "dead_streak": 0,
+        "longest_ok_streak": 0,
+        "longest_dead_streak": 0,
     }
 
 
@@ -235,27 +260,6 @@ def schedule_text(definition: Definition) -> str:
     if kind is Kind.AT:
         return f"at {text(int(value))}"
     return f"{kind} {format_duration(int(value))}"
-
-
-def history_row(row: Row, log_id: str) -> HistoryRow:
-    """One line of history as a dict."""
-    is_missed = row.status == "MISSED"
-    return {
-        "timer": row.timer,
-        "status": row.status,
-        "at": text(row.at_us),
-        "scheduled_at": text(row.scheduled_us),
-        "last_scheduled_at": text(row.last_us) if is_missed else None,
-        "count": row.moments,
-        "run_id": None if row.run is None else run_id_text(row.run, row.scheduled_us, log_id),
-        "attempt": row.attempt,
-        "started_at": text(row.started_us),
-        "duration_ms": None if row.took_us is None else row.took_us / 1000,
-        "error": row.error or None,
-        "reason": row.reason or None,
-        "cause": str(row.cause or "schedule"),
-        "exit_code": row.exit_code,
-    }
 
 
 def _state_word(values: dict[str, Any], runs: list[dict[str, Any]], *, is_orphan: bool) -> str:
@@ -314,28 +318,3 @@ def _invalid(state: State, definition: Definition) -> str | None:
     if not is_invalid(state, definition):
         return None
     return f"the time zone {definition.terms.timezone} is not known on this machine"
-
-
-def by_next_run(timers: Iterable[TimerStatus]) -> list[TimerStatus]:
-    """Sorted by next run, then by name; those without one come last."""
-    return sorted(timers, key=lambda t: (t["next_run_at"] is None, t["next_run_at"] or "", t["id"]))
-
-
-class Recent(NamedTuple):
-    """What the state knows of history: rows, newest first, and all of them over `floor`; whether
-    there is a timer of the name (or none was asked for)."""
-
-    rows: list[Row]
-    floor: int
-    is_known: bool
-
-
-def recent(state: State, name: str | None, limit: int) -> Recent:
-    """The latest rows, at most `limit`, of one timer or of all; ScheduleError for a limit that is
-    no number."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ScheduleError(f"limit={limit!r} must be a whole number from 1 on.")
-    rows = (row_of(*each) for each in state.confirmed_rows() if name in (None, each[1].timer))
-    found = [row for row in islice(rows, limit) if row is not None]
-    is_known = name is None or state.confirmed_timer(name) is not None
-    return Recent(found, state.ring_floor, is_known)

@@ -7,7 +7,9 @@ is not guessed: the story is shorter then.
 from __future__ import annotations
 
 from datetime import UTC
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
+
+from typing_extensions import TypedDict
 
 from . import events as ev
 from .accounts import tell_past

@@ -7,9 +7,12 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .command import Command, importable_name
+
+if TYPE_CHECKING:
+    from .hooks import HookSet
 
 Lane: TypeAlias = Literal["task", "thread", "process"]
 """Which executor carries it out: on the loop, in a thread, or in a process of its own."""
@@ -22,7 +25,9 @@ _LINE_CHARACTERS = 100
 class Target:
     """A callable with its arguments, or a command, ready to be carried out for a run."""
 
-    __slots__ = ("args", "executor", "fn", "is_async", "kwargs", "lane", "name", "wants_context")
+    __slots__ = (
+        "args", "executor", "fn", "hooks", "is_async", "kwargs", "lane", "name", "wants_context",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -30,11 +35,13 @@ class Target:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         executor: str | None = None,
+        hooks: HookSet | None = None,
     ) -> None:
         """Raises TypeError, naming the callable, if it cannot be called like this, and
         ScheduleError for a function that a process could not find. `executor` is one of
         EXECUTORS."""
         self.fn: Any = fn
+        self.hooks = hooks
         self.args = tuple(args)
         self.kwargs = dict(kwargs)
         self.executor = executor
@@ -48,7 +55,7 @@ class Target:
             raise TypeError(f"fn must be callable, not {type(fn).__name__}.")
         if _is(fn, inspect.isgeneratorfunction) or _is(fn, inspect.isasyncgenfunction):
             raise TypeError(f"{self.name} is a generator function; calling it would run nothing.")
-        self.is_async = _is(fn, inspect.iscoroutinefunction)
+        self.is_async = is_coroutine_function(fn)
         self.lane = self._lane()
         self.wants_context = self._wants_context()
 
@@ -58,11 +65,13 @@ class Target:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         executor: str | None = None,
+        hooks: HookSet | None = None,
     ) -> bool:
         """Whether this is the target of the same call, so that a loop which registers one function
         a thousand times has it looked at once."""
         is_plain = not (args or kwargs or self.args or self.kwargs)
-        return self.fn is fn and is_plain and self.executor == executor
+        is_same = self.fn is fn and self.executor == executor and self.hooks == hooks
+        return is_same and is_plain
 
     def _check_command(self) -> None:
         if self.args or self.kwargs:
@@ -117,6 +126,11 @@ class Target:
             )
 
 
+def is_coroutine_function(fn: Callable[..., Any]) -> bool:
+    """Whether to call it is to get something to await: behind partials and as an object too."""
+    return _is(fn, inspect.iscoroutinefunction)
+
+
 def _is(fn: Callable[..., Any], question: Callable[[Any], bool]) -> bool:
     """Ask it of the function behind partials, bound methods and callable objects."""
     while isinstance(fn, functools.partial):
@@ -157,7 +171,7 @@ def without_arguments(fn: Callable[..., Any]) -> Callable[[], Any]:
         with _well_ended():
             return await fn()
 
-    is_async = _is(fn, inspect.iscoroutinefunction)
+    is_async = is_coroutine_function(fn)
     plain: Callable[[], Any] = call_async if is_async else call
     plain.__qualname__ = callable_name(fn)
     plain.__module__ = getattr(fn, "__module__", None) or plain.__module__

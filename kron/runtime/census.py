@@ -17,6 +17,7 @@ from kron.core.capacity import Capacity
 from kron.core.model import Mark, Overlap, RunState
 from kron.core.state import State
 from kron.core.things import Run, Timer
+from kron.core.timer_query import STATES
 from kron.core.timing import is_invalid
 
 _ALLOW, _RETRYING, _NO_MARK = Overlap.ALLOW, RunState.RETRYING, Mark.NONE
@@ -28,8 +29,6 @@ STRIDE = 100_000
 """So many are counted, or skipped, in about a millisecond."""
 REST = 100
 """So many times what it took pass before they are counted again."""
-WORDS = ("scheduled", "running", "retrying", "paused", "orphaned", "dead", "cancelled", "invalid")
-"""What `state` can be in the dicts of `list()`; a timer with nothing to come is "finished" here."""
 WAITS = ("overlap", "retry", "orphaned", "capacity", "key", "threads")
 """An open run waits behind another one of its timer, for its next attempt, for its callable, or
 for what `Capacity.obstacle` says."""
@@ -63,7 +62,7 @@ class Census:
                 timers = await self._count(self._state.timers, self._word)
                 runs = await self._count(self._state.runs, self._progress)
                 self._latest = Counts(
-                    {word: timers[word] for word in (*WORDS, "finished")},
+                    {word: timers[word] for word in (*STATES, "finished")},
                     runs["running"],
                     {word: runs[word] for word in WAITS},
                 )

@@ -28,6 +28,8 @@ class Carried:
 
     def __init__(self, context: dict[str, Any]) -> None:
         self.run = -1
+        self.run_id: str = context["run_id"]
+        self.timer: str = context["timer_id"]
         self.attempt: int = context["attempt"]
         self.log_id = ""
         self._context = json.dumps(context)
@@ -47,13 +49,13 @@ def main() -> int:
 
     from kron.runtime.failures import describe, report
 
-    context = request["context"]
+    carried = Carried(request["context"])
     try:
-        _call(request, Carried(context))
+        _call(request, carried)
     except Terminated:
         return TERMINATED
     except BaseException as exc:
-        report(context["timer_id"], context["attempt"], exc)
+        report(carried, exc)
         os.pwrite(request["result_fd"], describe(exc).encode("utf-8", "backslashreplace"), 0)
         return 1
     return 0

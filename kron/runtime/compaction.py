@@ -22,7 +22,7 @@ from kron.storage.log import Log, SnapshotFile
 
 from .engine import Engine
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.log")
 
 GROWN_BYTES = 16 << 20
 SNAPSHOTS = 4

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from typing_extensions import TypedDict
 
 from kron.core.ids import run_id_text
 from kron.core.instants import text

@@ -22,10 +22,12 @@ from kron.core.errors import (
 from .context import CURRENT
 from .engine import Engine
 from .host import Host
+from .listing import Slices, run_out
 from .program import refuse_platform, run_in_thread
 from .reading import Reading
 from .registry import Registration
 from .stopping import ShutdownReport, StopRequest, empty_report
+from .subscription import Feed
 
 T = TypeVar("T")
 
@@ -159,8 +161,17 @@ class Control:
         """As `engine`, without blocking the running loop."""
         host = self.running(verb)
         if not host.started.done():
-            await asyncio.wait({asyncio.wrap_future(host.started)})
+            starting = asyncio.wrap_future(host.started)
+            await asyncio.wait({starting})
+            starting.exception()  # whoever starts it is told of that
         return _engine_of(host, verb)
+
+    def feed(self, verb: str) -> Feed:
+        """What the running scheduler announces; raises as `running` does."""
+        self.engine(verb)
+        host = self.running(verb)
+        _engine_of(host, verb)
+        return host.feed
 
     def refuse_loop_thread(self, verb: str, async_verb: str = "") -> None:
         """A sync verb that waits for the engine cannot wait on the engine's own thread."""
@@ -201,6 +212,18 @@ class Control:
         if engine.loop is asyncio.get_running_loop():
             return question(engine.reading)
         return await asyncio.wrap_future(engine.reading.ask(question))
+
+    def ask_long(self, question: Callable[[Reading], Slices[T]], verb: str) -> T:
+        """As `ask`, what takes long: in slices, if that is not the loop's own thread."""
+        engine = self.engine(verb)
+        if engine.thread == threading.get_ident():
+            return run_out(question(engine.reading))
+        return engine.reading.ask_long(question).result()
+
+    async def aask_long(self, question: Callable[[Reading], Slices[T]], verb: str) -> T:
+        """As `ask_long`, from any running loop, its own too."""
+        engine = await self.aengine(verb)
+        return await asyncio.wrap_future(engine.reading.ask_long(question))
 
 
 def _engine_of(host: Host, verb: str) -> Engine:

@@ -29,6 +29,7 @@ from .clock import Clock
 from .context import Job
 from .environment import Providers
 from .failures import report_dead, report_failed, report_past
+from .hooks import Hooks
 from .meter import Meter
 from .output import Outputs
 from .processes import Processes
@@ -38,7 +39,7 @@ from .registry import Registration, registered
 from .tasks import Tasks
 from .threads import Threads
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.engine")
 T = TypeVar("T")
 Errand: TypeAlias = Callable[[], Awaitable[Any]]
 
@@ -70,7 +71,8 @@ class Engine:
         self.threads = Threads(self.hand_in, self._adopt, self.loop)
         self.processes = Processes(self.hand_in, outputs, Providers())
         self.meter = Meter()
-        self.observers: list[Callable[[Step], None]] = [self.meter.see]
+        self.hooks = Hooks(machine.state, log.log_id, self.loop, self._wake)
+        self.observers: list[Callable[[Step], None]] = [self.meter.see, self.hooks.see]
         self._lanes: dict[Lane, Callable[[Job], None]] = {
             "task": self.tasks.start,
             "thread": self.threads.start,
@@ -267,10 +269,8 @@ class Engine:
             self.loop.call_soon_threadsafe(self._wake)
 
     def _note_cancelled(self) -> None:
-        # Whoever cancelled the engine cancelled the running attempts too (asyncio.run does, at its
-        # end). Their completions are in the inbox already, so the word that they were asked to
-        # stop goes in front of them:
-        # test_the_end_of_asyncio_run_interrupts_without_counting_an_attempt.
+        # Whoever cancelled the engine (asyncio.run, at its end) cancelled the attempts too. Their
+        # completions are in the inbox: the word that they were asked to stop goes in front.
         if not self.is_cancelled:
             self.is_cancelled = True
             self._inbox.appendleft(c.StopRuns())
@@ -325,13 +325,11 @@ class Engine:
         if not self.threads.cancel(run.id) and event.reason == Stop.TIMEOUT:
             self.hand_in(c.Linger(run.id, run.attempt))
 
-    def _over(self, event: ev.SchedulerStopped) -> None:
-        self.is_over = True
-
     @property
     def is_asleep(self) -> bool:
-        """True while the engine waits for a deadline or a word, and has neither."""
-        return self._sleeper is not None and not self._sleeper.done() and not self._inbox
+        """True while it waits for a deadline or a word and has neither, and no hook goes on."""
+        is_waiting = self._sleeper is not None and not self._sleeper.done()
+        return is_waiting and not self._inbox and self.hooks.is_idle
 
     def look(self) -> None:
         """Take a turn although nothing is due: the clocks may have stepped."""
@@ -393,8 +391,8 @@ class Engine:
 REACT: dict[type[ev.Event], Callable[[Engine, Any], None]] = {
     ev.RunStarted: Engine._start,
     ev.RunStopping: Engine._stop,
-    ev.RunFailed: lambda _, e: report_failed(e.timer, e.attempt, e.reason, e.error),
-    ev.RunDead: lambda _, e: report_dead(e.timer, e.attempt),
-    ev.RunMissed: lambda _, e: report_past(e.timer, e.reason),
-    ev.SchedulerStopped: Engine._over,
+    ev.RunFailed: lambda engine, event: report_failed(event, engine.log.log_id),
+    ev.RunDead: lambda engine, event: report_dead(event, engine.log.log_id),
+    ev.RunMissed: lambda _, event: report_past(event),
+    ev.SchedulerStopped: lambda engine, _: setattr(engine, "is_over", True),
 }

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kron.core import commands as c
 from kron.core.errors import ScheduleError, UnknownTimer
 from kron.core.terms import ScheduleOptions
+from kron.core.timer_query import TimerQuery
 from kron.core.views import TimerStatus
 
 from .clock import Clock
@@ -41,11 +42,12 @@ class Enrolment:
 
     def __init__(self, control: Control, clock: Clock, max_concurrency: int | None) -> None:
         self._control = control
-        self._clock = clock
+        self.clock = clock
         self._max_concurrency = max_concurrency
         self._registry = Registry()
         self._held: dict[str, Registration] = {}
         self._holder = 0
+        self.has_hooks = False
 
     def register(
         self, name: str, fn: Any, options: ScheduleOptions, *, sync_verb: str = ""
@@ -106,10 +108,14 @@ class Enrolment:
     def _checked(
         self, name: str, fn: Any, options: ScheduleOptions, origin: Origin = PROGRAM
     ) -> Registration:
-        called_us, host = self._clock.now().wall_us, self._control.host
+        called_us, host = self.clock.now().wall_us, self._control.host
         registration = self._registry.registration(name, fn, options, called_us, origin)
         limit = self._max_concurrency if host is None else host.max_concurrency
         refuse_heavy((registration,), limit)
+        if registration.target.hooks is not None:
+            self.has_hooks = True
+            if host is not None:
+                host.heed_hooks()
         return registration
 
     def _claimed(self, registration: Registration, origin: Origin = PROGRAM) -> bool:
@@ -156,10 +162,10 @@ class Enrolment:
         with self._control.lock:
             return self._registry.status(name)
 
-    def statuses(self) -> list[TimerStatus]:
-        """All of them."""
+    def statuses(self, query: TimerQuery) -> list[TimerStatus]:
+        """Those of them that are asked for."""
         with self._control.lock:
-            return self._registry.list()
+            return self._registry.list(query)
 
     def on(self, clock: Clock) -> Enrolment:
         """Another one with the registrations that wait here, as if made now on that clock."""

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import logging
 from traceback import TracebackException
+from typing import TYPE_CHECKING, Protocol
 
+from kron.core.ids import run_id_text
 from kron.core.model import Reason, Stop
 
-logger = logging.getLogger("kron")
+from .logger import tell
+
+if TYPE_CHECKING:  # `child` has no use for them
+    from kron.core.events import RunDead, RunFailed, RunMissed
 
 ERROR_BYTES = 8 * 1024
 TRACEBACK_CHARACTERS = 64 * 1024
 _LEVELS: dict[str, int] = {Stop.TIMEOUT: logging.ERROR, Stop.CRASHED: logging.INFO}
+
+
+class Attempt(Protocol):
+    """Whose failure it is."""
+
+    timer: str
+    attempt: int
+
+    @property
+    def run_id(self) -> str:
+        """The run as people see it."""
 
 
 def describe(exc: BaseException) -> str:
@@ -26,42 +42,49 @@ def describe(exc: BaseException) -> str:
     return encoded[:ERROR_BYTES].decode("utf-8", "ignore")
 
 
-def report(timer: str, attempt: int, exc: BaseException) -> None:
-    """The traceback, once, on the `kron` logger."""
+def traceback_of(exc: BaseException) -> str:
+    """The traceback as text, at most 64 Ki characters, for any exception."""
     try:
         text = "".join(TracebackException.from_exception(exc).format())
     except BaseException as second:
         text = f"{describe(exc)} (its traceback cannot be printed: {type(second).__name__})"
     if len(text) > TRACEBACK_CHARACTERS:
         text = f"{text[:TRACEBACK_CHARACTERS]}... ({len(text)} characters)"
-    logger.error(
-        "timer %s: attempt %d failed\n%s",
-        timer,
-        attempt,
-        text.rstrip(),
-        extra={"kron_timer": timer, "kron_attempt": attempt},
-    )
+    return text.rstrip()
 
 
-def report_failed(timer: str, attempt: int, reason: str, error: str) -> None:
+def report(attempt: Attempt, exc: BaseException) -> None:
+    """The traceback, once."""
+    tell_failed(attempt, f"\n{traceback_of(exc)}")
+
+
+def tell_failed(attempt: Attempt, how: str) -> None:
+    """It has failed; `how` follows the words that say so."""
+    timer, run, number = attempt.timer, attempt.run_id, attempt.attempt
+    text = "timer %s: attempt %d failed%s"
+    tell(logging.ERROR, text, timer, number, how, timer=timer, run=run, attempt=number)
+
+
+def report_failed(event: RunFailed, log_id: str) -> None:
     """An attempt that failed without a word of its own: its time was up, or its process died."""
-    level = _LEVELS.get(reason)
+    level = _LEVELS.get(event.reason)
     if level is not None:
-        extra = {"kron_timer": timer, "kron_attempt": attempt}
-        logger.log(level, "timer %s: attempt %d failed: %s", timer, attempt, error, extra=extra)
+        timer, attempt = event.timer, event.attempt
+        run = run_id_text(event.run, event.scheduled_us, log_id)
+        text, about = "timer %s: attempt %d failed: %s", (timer, attempt, event.error)
+        tell(level, text, *about, timer=timer, run=run, attempt=attempt)
 
 
-def report_dead(timer: str, attempt: int) -> None:
+def report_dead(event: RunDead, log_id: str) -> None:
     """No attempt is left of a run."""
-    extra = {"kron_timer": timer, "kron_attempt": attempt}
-    logger.error("timer %s: the run is given up after attempt %d", timer, attempt, extra=extra)
+    timer, attempt = event.timer, event.attempt
+    run = run_id_text(event.run, event.scheduled_us, log_id)
+    text = "timer %s: the run is given up after attempt %d"
+    tell(logging.ERROR, text, timer, attempt, timer=timer, run=run, attempt=attempt)
 
 
-def report_past(timer: str, reason: str) -> None:
+def report_past(event: RunMissed) -> None:
     """A one-shot that was scheduled for a moment long past."""
-    if reason == Reason.PAST:
-        logger.warning(
-            "timer %s: its moment had passed when it was scheduled; it does not run",
-            timer,
-            extra={"kron_timer": timer},
-        )
+    if event.reason == Reason.PAST:
+        text = "timer %s: its moment had passed when it was scheduled; it does not run"
+        tell(logging.WARNING, text, event.timer, timer=event.timer)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from kron.core.errors import UnknownTimer
-from kron.core.rows import Row
+from kron.core.row_query import RowQuery
+from kron.core.row_views import HistoryRow, Recent, history_row, recent
+from kron.core.rows import ALL_ROWS, Row, Sieve
 from kron.core.state import State
-from kron.core.views import HistoryRow, Recent, history_row, recent
 from kron.storage.blocking import in_thread
+
+_ALL = 1 << 62
 
 
 class KeepsRows(Protocol):
@@ -18,7 +21,9 @@ class KeepsRows(Protocol):
     def log_id(self) -> str:
         """See `Log.log_id`."""
 
-    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+    def rows_before(
+        self, id_: int, timer: str | None, limit: int, sieve: Sieve = ALL_ROWS
+    ) -> list[Row]:
         """See `Log.rows_before`."""
 
 
@@ -30,8 +35,7 @@ class Past(NamedTuple):
     """
 
     log: KeepsRows
-    name: str | None
-    limit: int
+    query: RowQuery
     recent: Recent
 
     def rows(self) -> list[HistoryRow]:
@@ -39,24 +43,37 @@ class Past(NamedTuple):
 
         Raises UnknownTimer if there is neither a timer nor a row of that name, StorageError.
         """
-        rows = self.recent.rows
-        if self._is_longer:
-            missing = self.limit - len(rows)
-            rows = rows + self.log.rows_before(self.recent.floor + 1, self.name, missing)
-        if not rows and not self.recent.is_known:
-            raise UnknownTimer(f"there is no timer named {self.name!r}.")
-        return [history_row(row, self.log.log_id) for row in rows]
+        query, rows = self.query, self.recent.rows
+        missing = query.reach - len(rows)
+        if self._has_more and missing > 0:
+            before = self.recent.floor + 1
+            rows = rows + self.log.rows_before(before, query.name, missing, query.sieve)
+        if not rows and not self._is_known():
+            raise UnknownTimer(f"there is no timer named {query.name!r}.")
+        return [history_row(row, self.log.log_id) for row in rows[query.offset :]]
 
     async def arows(self) -> list[HistoryRow]:
         """As `rows`; what blocks is done in a thread."""
         return await in_thread(self.rows) if self._is_longer else self.rows()
 
+    def _is_known(self) -> bool:
+        """Whether the timer is there, or has any row at all."""
+        if self.recent.is_known or not self._has_more:
+            return self.recent.is_known
+        return bool(self.log.rows_before(_ALL, self.query.name, 1))
+
     @property
     def _is_longer(self) -> bool:
-        is_name = self.name is None or isinstance(self.name, str)
-        return is_name and self.recent.floor > 0 and len(self.recent.rows) < self.limit
+        """Whether the log has to be asked."""
+        is_empty = not self.recent.rows and not self.recent.is_known
+        return self._has_more and (is_empty or len(self.recent.rows) < self.query.reach)
+
+    @property
+    def _has_more(self) -> bool:
+        name = self.query.name
+        return (name is None or isinstance(name, str)) and self.recent.floor > 0
 
 
-def past(state: State, log: KeepsRows, name: str | None, limit: int) -> Past:
-    """The latest `limit` rows of one timer or of all, as of the last confirmed record."""
-    return Past(log, name, limit, recent(state, name, limit))
+def past(state: State, log: KeepsRows, query: RowQuery) -> Past:
+    """The latest rows that are asked for, as of the last confirmed record."""
+    return Past(log, query, recent(state, query.name, query.reach, query.sieve))

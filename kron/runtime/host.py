@@ -31,14 +31,20 @@ from .clock import Clock
 from .collector import LARGE, give_back, paused, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
+from .failures import describe
+from .hooks import NO_HOOKS
 from .leftovers import end_leftovers
+from .narrator import Narrator
 from .output import Outputs
 from .promise import promise
 from .recovery import recover
 from .registry import Registration
-from .stopping import ShutdownReport, StopRequest, stop
+from .stopping import CANCEL_SECONDS, ShutdownReport, StopRequest, stop
+from .subscription import Feed
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.engine")
+log_logger = logging.getLogger("kron.log")
+door_logger = logging.getLogger("kron.door")
 
 DRAIN_SECONDS = 5.0
 """How long running attempts may go on after a SIGINT or SIGTERM."""
@@ -70,7 +76,8 @@ class Host:
 
     `started` has the engine once the registrations are durable, or the error that prevented it;
     `over` is done when everything is released. `observers` are told of each durable step, on the
-    loop; `reload` is there if files say what is scheduled.
+    loop; `reload` is there if files say what is scheduled; `is_foreground` if somebody looks on.
+    `hooks` are those of the scheduler; `has_hooks` says that a timer has some.
     """
 
     def __init__(
@@ -99,14 +106,24 @@ class Host:
         self._registrations = registrations
         self.door: Door | None = None
         self.observers: list[Callable[[Step], None]] = []
+        self.is_foreground = self.has_hooks = False
+        self.hooks = NO_HOOKS
         self.reload: Reload | None = None
         self._requests: list[StopRequest] = []
         self._was_signalled = self._is_apart = False
+        self._stopping_s = 0.0
         self._no_collections = ExitStack()
         self._word: asyncio.Event
         self._has_started: asyncio.Event
+        self.feed: Feed
 
     # -- from any thread ---------------------------------------------------------------------
+
+    def heed_hooks(self) -> None:
+        """A timer has some now."""
+        self.has_hooks = True
+        if self.engine is not None:
+            self.engine.hooks.is_used = True
 
     def request_stop(self, request: StopRequest) -> Future[ShutdownReport]:
         """Ask for the end. The future has the report; it never has an exception."""
@@ -167,13 +184,16 @@ class Host:
         try:
             torn = await self.log.open()
             if torn is not None:
-                logger.warning(_TORN, torn.file, torn.size_bytes, torn.kept_as or "nowhere")
+                log_logger.warning(_TORN, torn.file, torn.size_bytes, torn.kept_as or "nowhere")
             machine = await recover(self.log)
             machine.agenda.keep_finished_us = self._keeping.finished_us
             self.log.leave_word("")  # what the last one left, if it failed
             await in_thread(self._prepare_outputs)
             self.engine = Engine(machine, self.log, self._clock, self.outputs)
-            self.engine.observers += self.observers
+            self.engine.hooks.serve(self.hooks, is_used=self.has_hooks)
+            narrator = Narrator(machine.state, self.log.log_id, is_foreground=self.is_foreground)
+            self.feed = Feed(self.engine, self.over)
+            self.engine.observers += [narrator.see, self.feed.see, *self.observers]
             self.compaction = Compaction(self.engine, self._keeping.history)
             limit = self.max_concurrency
             start = c.Start(self.boot, os.getpid(), self.version, torn, limit)
@@ -205,7 +225,8 @@ class Host:
         async with create_task_group() as group:
             group.start_soon(self._run_engine, engine)
             compact = partial(self._compact, compaction)
-            group.start_soon(self._beside, engine, compact, "the log is not compacted")
+            without = "the log is not compacted"
+            group.start_soon(self._beside, engine, compact, log_logger, without)
             durable = engine.submit(start)
             if self._registrations:
                 if len(self._registrations) >= LARGE:
@@ -215,8 +236,10 @@ class Host:
             durable.add_done_callback(lambda done: self._say_started(engine, done))
             if self.door is not None:
                 door = partial(self.door, self)
-                group.start_soon(self._beside, engine, door, "the control socket is closed")
+                without = "the control socket is closed"
+                group.start_soon(self._beside, engine, door, door_logger, without)
             await self._until_over(engine)
+            await engine.hooks.finish(self._left_s(engine))
             group.cancel_scope.cancel()
 
     def _prepare_outputs(self) -> None:
@@ -243,7 +266,11 @@ class Host:
         await compaction.run()
 
     async def _beside(
-        self, engine: Engine, part: Callable[[], Awaitable[None]], without: str
+        self,
+        engine: Engine,
+        part: Callable[[], Awaitable[None]],
+        logger: logging.Logger,
+        without: str,
     ) -> None:
         """The door and the compaction are not vital: if one fails, that is logged, and the timers
         go on."""
@@ -267,7 +294,13 @@ class Host:
                 # The loop is being taken down (asyncio.run ends): leave in order, but at once.
                 self._requests.append(StopRequest(0.0))
             if self._requests and not engine.is_over:
+                self._stopping_s = engine.loop.time()
                 await stop(engine, self._requests, self.boot)
+
+    def _left_s(self, engine: Engine) -> float:
+        """How long the hooks of the last runs may go on: the rest of the shutdown's time."""
+        timeout_s = min((request.timeout_s for request in self._requests), default=0.0)
+        return max(self._stopping_s + timeout_s - engine.loop.time(), CANCEL_SECONDS)
 
     def _hear(self) -> None:
         self._word.set()
@@ -280,7 +313,7 @@ class Host:
             await self.log.close()
         except BaseException as exc:
             self.log.abandon()
-            logger.error("closing the log: %s", exc)
+            log_logger.error("closing the log: %s", describe(exc))
         self._no_collections.close()
         if self._is_apart:
             give_back()

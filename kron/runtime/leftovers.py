@@ -21,9 +21,10 @@ from .groups import (
     processes,
     signal_group,
 )
+from .logger import tell
 from .output import Marks
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.engine")
 
 END_SECONDS = 5.0
 _HAS_PROC = os.path.exists("/proc/self/stat")
@@ -72,11 +73,8 @@ def end_leftovers(marks: Marks) -> list[str]:
         group = _group_of(run_id, Mark.of_text(text))
         if group is not None:
             groups[run_id] = group
-            logger.warning(
-                "%s: its process group %d was left by a scheduler that was killed; it is ended",
-                run_id,
-                group,
-            )
+            text = "%s: its process group %d was left by a scheduler that was killed; it is ended"
+            tell(logging.WARNING, text, run_id, group, run=run_id)
             signal_group(group, signal.SIGKILL)
     _await_end(groups)
     for run_id in marks.marks():

@@ -25,13 +25,12 @@ from kron.core.errors import KronError, StorageError
 from .context import Job
 from .draining import Process
 from .environment import Providers
-from .failures import describe, report
+from .failures import describe, report, tell_failed
 from .groups import Census, has_members, reap_adopted, signal_group
 from .launch import Launch, kill_after_s, launch_of, spawn
 from .leftovers import started, starting
+from .logger import tell
 from .output import Output, Outputs
-
-logger = logging.getLogger("kron")
 
 TURN_SECONDS = 1.0
 LINGER_SECONDS = 1.0
@@ -164,7 +163,7 @@ class Processes:
         try:
             attempt.killer.start()
         except RuntimeError as exc:  # the system has no thread left to wait in
-            logger.warning("timer %s: killed at once: %s", attempt.job.timer, exc)
+            _warn(attempt.job, "killed at once: %s", exc)
             attempt.killer = None
             attempt.is_killed = True
             signal_group(attempt.group, SIGKILL)
@@ -192,7 +191,7 @@ class Processes:
         try:
             end = self._run(attempt)
         except BaseException as exc:  # ours, not the command's: the run must not stay open for it
-            report(attempt.job.timer, attempt.job.attempt, exc)
+            report(attempt.job, exc)
             end = End(Outcome.FAILED, describe(exc))
         if end is not None:
             self._end(attempt, end)
@@ -231,7 +230,7 @@ class Processes:
         try:
             if not self._may_spawn(attempt):
                 return None
-            self._mark(attempt.job.run_id, starting)
+            self._mark(attempt.job, starting)
             return spawn(launch)
         finally:
             if has_turn:
@@ -249,7 +248,7 @@ class Processes:
                 self._has_started(attempt, process.pid)
                 if job.has_timeout:
                     self._finish(Began(job.run, job.attempt))
-                self._mark(job.run_id, lambda: started(process.pid))
+                self._mark(job, lambda: started(process.pid))
                 process.await_end()
                 took_us = (perf_counter_ns() - began_ns) // 1000
                 self._await_group(attempt, process)
@@ -294,15 +293,11 @@ class Processes:
         with self._lock:
             self._adopted |= living
 
-    def _mark(self, run_id: str, text: Callable[[], str]) -> None:
+    def _mark(self, job: Job, text: Callable[[], str]) -> None:
         try:
-            self._outputs.mark(run_id, text())
+            self._outputs.mark(job.run_id, text())
         except (OSError, StorageError) as exc:
-            logger.warning(
-                "%s: if the scheduler is killed now, the next one will not find its process: %s",
-                run_id,
-                exc,
-            )
+            _warn(job, "if the scheduler is killed, the next will not find its process: %s", exc)
 
     def _end(self, attempt: Attempt, end: End) -> None:
         job = attempt.job
@@ -313,15 +308,15 @@ class Processes:
             if attempt.killer is not None:
                 attempt.killer.cancel()
         if end.outcome is Outcome.FAILED:
-            logger.error(
-                "timer %s: attempt %d failed: %s",
-                job.timer,
-                job.attempt,
-                end.error,
-                extra={"kron_timer": job.timer, "kron_attempt": job.attempt},
-            )
+            tell_failed(job, f": {end.error}")
         outcome, error, exit_code, took_us = end
         self._finish(FinishRun(job.run, job.attempt, outcome, took_us, error, exit_code))
+
+
+def _warn(job: Job, text: str, exc: Exception) -> None:
+    about = job.timer, exc
+    run, attempt = job.run_id, job.attempt
+    tell(logging.WARNING, f"timer %s: {text}", *about, timer=job.timer, run=run, attempt=attempt)
 
 
 def _failed(exc: Exception, began_ns: int) -> End:

@@ -13,13 +13,16 @@ from kron.core.command import CommandSpec
 from kron.core.errors import KronStopped
 from kron.core.machine import Machine
 from kron.core.model import Overlap
+from kron.core.row_query import RowQuery
 from kron.core.steering import Backfill, BackfillAsked, previewed
 from kron.core.things import Timer
-from kron.core.views import TimerStatus, by_next_run, timer_status
+from kron.core.timer_query import TimerQuery
+from kron.core.views import TimerStatus, timer_status
 from kron.storage.log import Log
 
 from .clock import Clock
 from .history import Past, past
+from .listing import Slices, in_order, names_of
 from .promise import promise
 from .story import Story, story_of
 
@@ -62,6 +65,27 @@ class Reading:
             except BaseException as exc:
                 future.set_exception(exc)
 
+        return self._begin(answer, future)
+
+    def ask_long(self, question: Callable[[Reading], Slices[T]]) -> Future[T]:
+        """Have a question answered on the loop that takes long: in slices, with turns of the loop
+        between them; thread-safe."""
+        future: Future[T] = promise()
+        slices = question(self)
+
+        def go_on() -> None:
+            try:
+                next(slices)
+            except StopIteration as end:
+                future.set_result(end.value)
+            except BaseException as exc:
+                future.set_exception(exc)
+            else:
+                self._loop.call_soon(go_on)
+
+        return self._begin(go_on, future)
+
+    def _begin(self, answer: Callable[[], None], future: Future[T]) -> Future[T]:
         try:
             self._loop.call_soon_threadsafe(answer)
         except RuntimeError:
@@ -74,13 +98,17 @@ class Reading:
         timer = self._machine.state.confirmed_timer(name)
         return None if timer is None else self._status(timer)
 
-    def list(self) -> builtins.list[TimerStatus]:
-        """All timers as dicts, by next run."""
-        return by_next_run(map(self._status, self._machine.state.confirmed_timers()))
+    def list(self, query: TimerQuery) -> Slices[builtins.list[TimerStatus]]:
+        """The timers that are asked for as dicts, by next run."""
+        return in_order(self._machine.state, query, self._status, is_carried=True)
 
-    def history(self, name: str | None, limit: int) -> Past:
+    def names(self, query: TimerQuery) -> Slices[builtins.list[str]]:
+        """The names of those timers."""
+        return names_of(self._machine.state, query)
+
+    def history(self, query: RowQuery) -> Past:
         """The latest rows of history: what is in memory, and where the others are."""
-        return past(self._machine.state, self._log, name, limit)
+        return past(self._machine.state, self._log, query)
 
     def why(self, name: str, at: object) -> Story:
         """The question for a moment of a timer. Raises ScheduleError or TypeError for `at`."""

@@ -16,7 +16,7 @@ from kron.storage.log import Log, Record, SnapshotFile
 
 from .collector import paused
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.log")
 
 RECORDS_AT_ONCE = 1_000
 

@@ -16,10 +16,12 @@ from kron.core.model import Definition
 from kron.core.state import State
 from kron.core.terms import ScheduleOptions
 from kron.core.things import Timer
-from kron.core.views import TimerStatus, by_next_run, waiting_status
+from kron.core.timer_query import TimerQuery
+from kron.core.views import WAITING, TimerStatus, waiting_status
 
 from .callables import Target, callable_name, place_of
 from .command import Command, resolve
+from .hooks import HookSet, read_hooks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +91,7 @@ def decorator(
     """What `schedule` without `fn` returns; the arguments are checked now."""
     check_name(name)
     define(**options, name=name)
+    read_hooks(options)
 
     def register(fn: F) -> F:
         schedule(name, fn, **options)
@@ -136,15 +139,15 @@ class Registry:
             source=origin.source,
             retry_until=origin.retry_until,
         )
-        target = self._target(found, definition)
+        target = self._target(found, definition, read_hooks(options))
         return Registration(name, definition, size_bytes, target, called_us)
 
-    def _target(self, fn: Any, definition: Definition) -> Target:
+    def _target(self, fn: Any, definition: Definition, hooks: HookSet | None) -> Target:
         """That of the call before, where it is the same."""
         terms, last = definition.terms, self._last_target
         args, kwargs, executor = terms.args, terms.kwargs or {}, terms.executor or None
-        if last is None or not last.is_for(fn, args, kwargs, executor):
-            last = self._last_target = Target(fn, args, kwargs, executor)
+        if last is None or not last.is_for(fn, args, kwargs, executor, hooks):
+            last = self._last_target = Target(fn, args, kwargs, executor, hooks)
         return last
 
     def claim(self, registration: Registration, origin: Origin = PROGRAM) -> None:
@@ -194,9 +197,15 @@ class Registry:
         waiting = self._all().get(name)
         return None if waiting is None else _status(waiting)
 
-    def list(self) -> list[TimerStatus]:
-        """All of them."""
-        return by_next_run(map(_status, self._all().values()))
+    def list(self, query: TimerQuery) -> list[TimerStatus]:
+        """Those that are asked for."""
+        found = [
+            each
+            for each in self._all().values()
+            if query.wants(each.name, each.definition.terms) and query.wants_state(WAITING)
+        ]
+        found.sort(key=lambda each: each.name)
+        return [_status(each) for each in found[query.offset : query.reach]]
 
     def _all(self) -> dict[str, Registration]:
         if self._former is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Set
 from concurrent.futures import Future
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from kron.core import commands as c
 from kron.core.ids import run_id_text

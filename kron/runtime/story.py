@@ -20,10 +20,10 @@ from kron.core.events import (
 )
 from kron.core.instants import parse_instant
 from kron.core.model import Cause, Reason, Stop
+from kron.core.row_views import Recent, recent
 from kron.core.rows import Row
 from kron.core.standing import OpenRun, Standing, standing_of
 from kron.core.state import State
-from kron.core.views import Recent, recent
 from kron.core.why import Again, Facts, Why, until_of, why
 from kron.storage.blocking import in_thread
 from kron.storage.log import Record

@@ -68,7 +68,7 @@ class Tasks:
             outcome, error = Outcome.CANCELLED, describe(exc)
         except BaseException as exc:
             outcome, error = Outcome.FAILED, describe(exc)
-            report(job.timer, job.attempt, exc)
+            report(job, exc)
             interrupt = exc if _is_interrupt(exc) else None
         took_us = (perf_counter_ns() - began_ns) // 1000
         del self._tasks[job.run]

@@ -23,7 +23,7 @@ from kron.core.commands import FinishRun, Outcome
 from .context import CURRENT, Job
 from .failures import describe, report
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.engine")
 
 _SUCCEEDED = Outcome.SUCCEEDED
 MAX_THREADS = 128
@@ -146,7 +146,7 @@ class Threads:
             result = job.call()
         except BaseException as exc:
             outcome, error = Outcome.FAILED, describe(exc)
-            report(job.timer, job.attempt, exc)
+            report(job, exc)
         took_us = (perf_counter_ns() - began_ns) // 1000
         if inspect.isawaitable(result):
             self._hand_over(job, result)

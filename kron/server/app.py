@@ -7,7 +7,7 @@ import hmac
 import math
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, Unpack, cast
 
 import orjson
 from starlette.applications import Starlette
@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kron.core import commands as c
 from kron.core.errors import Conflict, KronError, ScheduleError, StorageError, UnknownTimer
 from kron.core.ids import run_id_number, run_id_text
+from kron.core.row_query import HistoryOptions
+from kron.core.row_views import HistoryRow
 from kron.core.steering import (
     BackfillOptions,
     PauseAsked,
@@ -30,7 +32,8 @@ from kron.core.steering import (
     read_pause,
     read_resume,
 )
-from kron.core.views import HistoryRow, TimerStatus
+from kron.core.timer_query import ListOptions
+from kron.core.views import TimerStatus
 from kron.core.why import Why
 from kron.runtime.census import Census
 from kron.runtime.engine import Engine
@@ -44,8 +47,10 @@ from .checkup import examine, with_runtime
 from .facts import runtime_facts
 from .figures import Figures, read_figures
 from .loading import load_render
-from .request import cmd_id_of, limit_of, offset_of, options_of, refusals, told
+from .request import cmd_id_of, filters_of, offset_of, options_of, refusals, told
 
+HISTORY_ROWS = 10_000
+LIST_FILTERS = [name for name in ListOptions.__annotations__ if name != "match"]
 PAUSE_FIELDS = ("for", "until", "reason", "who")
 
 STATUS: dict[type[KronError], int] = {
@@ -63,14 +68,16 @@ Endpoint: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 class Reads(Protocol):
     """What the routes read from a scheduler."""
 
-    async def alist(self) -> list[TimerStatus]:
-        """All timers."""
+    async def alist(self, **options: Unpack[ListOptions]) -> list[TimerStatus]:
+        """The timers that are asked for."""
 
     async def astatus(self, name: str) -> TimerStatus | None:
         """One timer."""
 
-    async def ahistory(self, name: str | None = None, *, limit: int = 100) -> list[HistoryRow]:
-        """The latest rows, newest first."""
+    async def ahistory(
+        self, name: str | None = None, **options: Unpack[HistoryOptions]
+    ) -> list[HistoryRow]:
+        """The latest rows that are asked for, newest first."""
 
     async def awhy(self, name: str, at: str | None = None) -> Why:
         """The story of a moment."""
@@ -139,8 +146,11 @@ class Api:
     # -- reading -----------------------------------------------------------------------------
 
     async def list_timers(self, request: Request) -> Response:
-        """GET /v1/timers: the dicts of `list()`."""
-        return _json(await self._scheduler.alist())
+        """GET /v1/timers?state=&metadata=&limit=&offset=: the dicts of `list()`. (A search for a
+        pattern can hold up the loop, so there is no match=.)"""
+        filters = filters_of(request, *LIST_FILTERS)
+        with refusals():
+            return _json(await self._scheduler.alist(**cast(ListOptions, filters)))
 
     async def timer(self, request: Request) -> Response:
         """GET /v1/timers/{name}: the dict of `status()`."""
@@ -151,9 +161,15 @@ class Api:
         return _json(status)
 
     async def history(self, request: Request) -> Response:
-        """GET .../history?limit=: the dicts of `history()`, newest first."""
-        limit = limit_of(request)
-        return _json(await self._scheduler.ahistory(request.path_params.get("name"), limit=limit))
+        """GET .../history?state=&since=&until=&metadata=&limit=&offset=: the dicts of `history()`,
+        newest first, at most 10,000."""
+        filters = filters_of(request, *HistoryOptions.__annotations__)
+        if filters.get("limit", 0) > HISTORY_ROWS:
+            raise HTTPException(400, f"limit must be a number from 0 to {HISTORY_ROWS}")
+        name = request.path_params.get("name")
+        with refusals():
+            rows = await self._scheduler.ahistory(name, **cast(HistoryOptions, filters))
+        return _json(rows)
 
     async def why(self, request: Request) -> Response:
         """GET .../why?at=: the dict of `why()`."""

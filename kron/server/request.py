@@ -12,24 +12,44 @@ from starlette.requests import Request
 
 BODY_BYTES = 64 * 1024
 CMD_ID_CHARACTERS = 128
-HISTORY_ROWS = 10_000
 OFFSET_DIGITS = 15
+COUNTS = ("limit", "offset")
 
 
-def limit_of(request: Request) -> int:
-    """How many rows `?limit=` asks for."""
-    text = request.query_params.get("limit", "100")
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= HISTORY_ROWS):
-        raise HTTPException(400, f"limit must be a number from 1 to {HISTORY_ROWS}")
+def filters_of(request: Request, *known: str) -> dict[str, Any]:
+    """The query as keywords of `list` or `history`: `state` may be there several times, `metadata`
+    is a JSON object. Strict: an unknown filter that were passed over would show everybody's."""
+    query = request.query_params
+    if unknown := query.keys() - set(known):
+        raise HTTPException(400, f"unknown filter {min(unknown)!r}")
+    found: dict[str, Any] = {name: query[name] for name in ("since", "until") if name in query}
+    found |= {name: _count_of(query[name], name) for name in COUNTS if name in query}
+    if "state" in query:
+        found["state"] = query.getlist("state")
+    if "metadata" in query:
+        found["metadata"] = _object_of(query["metadata"], "metadata")
+    return found
+
+
+def _count_of(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= OFFSET_DIGITS):
+        raise HTTPException(400, f"{name} must be a number from 0 on")
     return int(text)
+
+
+def _object_of(text: str, name: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise HTTPException(400, f"{name} is not JSON: {exc}") from exc
+    if not isinstance(found, dict):
+        raise HTTPException(400, f"{name} must be a JSON object")
+    return found
 
 
 def offset_of(request: Request) -> int:
     """Where `?offset=` has reading begin."""
-    text = request.query_params.get("offset", "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= OFFSET_DIGITS):
-        raise HTTPException(400, "offset must be a number from 0 on")
-    return int(text)
+    return _count_of(request.query_params.get("offset", "0"), "offset")
 
 
 async def cmd_id_of(request: Request) -> str:

@@ -18,7 +18,7 @@ from .notify import Notifier
 from .reading import KRON, PYPROJECT, current_directory, find_files, read_files, shown
 from .reloaded import Mistaken, Reloaded, in_words
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.up")
 
 Versions: TypeAlias = list[tuple[int, int, int] | None]
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from kron.runtime.output import Output, Outputs
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.up")
 
 _LINE_BYTES = 16 * 1024
 """A longer line is shown in pieces."""

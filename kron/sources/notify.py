@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, MutableMapping
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.up")
 
 
 class Notifier:

@@ -33,6 +33,7 @@ from kron.opening import StartOptions, file_log, read_start
 from kron.runtime.callables import Target
 from kron.runtime.command import Command
 from kron.runtime.enrolment import Declaration
+from kron.runtime.hooks import HookSet, read_hooks
 from kron.runtime.registry import Origin
 
 from .declared import Declared, Mistake, Place, Timer
@@ -129,6 +130,8 @@ def _each(options: Mapping[str, Any]) -> Iterator[Wrong]:
                 define(**alone, name="any")
             elif key in READ:
                 read_terms(alone)
+            elif key in HookSet._fields:
+                read_hooks({key: value})
         except (KronError, TypeError) as exc:
             yield key, str(exc)
 

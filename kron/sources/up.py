@@ -21,6 +21,7 @@ from kron.core.errors import (
     KronStopped,
     NotStarted,
 )
+from kron.core.model import Stop
 from kron.core.steering import Ago
 from kron.core.views import TimerStatus
 from kron.opening import StartOptions
@@ -34,10 +35,9 @@ from kron.storage.datadir import DataDir
 from .current import Current
 from .declared import Declared
 from .echo import Echo
-from .narrator import Narrator
 from .notify import Notifier
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.up")
 
 LOOK_SECONDS = 0.2
 """How often a lock that somebody has is looked at."""
@@ -75,7 +75,6 @@ class Up:
         self._ear = ear
         self._scheduler = scheduler
         self._current = Current(wish.files, declared, notifier, scheduler)
-        self._narrator = Narrator()
         self._started_us = 0
         self._is_stopping = False
         self._hung_up: SimpleQueue[None] = SimpleQueue()  # a handler may interrupt its put
@@ -120,7 +119,7 @@ class Up:
         if not self._ear.heard:
             self._hear()
         self.wait()
-        return self._narrator.failures
+        return self._failures()
 
     def timers(self) -> list[TimerStatus]:
         """All timers that its scheduler has, by next run."""
@@ -131,9 +130,15 @@ class Up:
     def _is_open(self, reading: Reading) -> bool:
         return reading.is_open(self._started_us)
 
+    def _failures(self) -> int:
+        """Attempts that have ended badly; not those that a killed process had left."""
+        engine = self._started.engine
+        failed = {} if engine is None else engine.meter.failed
+        return sum(count for reason, count in failed.items() if reason != Stop.CRASHED)
+
     def _prepare(self, host: Host) -> None:
         self._host = host
-        host.observers.append(self._narrator.see)
+        host.is_foreground = True
         host.reload = self._current.reload
         if not self._wish.is_quiet and sys.stdout is not None:
             host.outputs = Echo(host.outputs)

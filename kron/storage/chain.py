@@ -16,6 +16,9 @@ from kron.storage.log import Record
 from kron.storage.scan import Scan
 from kron.storage.segments import LOG_NAME, Segment, records_of, scan_of, sealed_name
 
+STRIDE = 256
+"""Of so many records one is noted, where somebody stopped: others need not read from the start."""
+
 
 class Place(NamedTuple):
     """Where a scan may begin: in the file that begins after `base`, `after` ends at `offset`."""
@@ -38,6 +41,7 @@ class Chain:
         self._log_id = log_id
         self._segments = segments
         self._cursor = Place(active.base, active.base, active.start)
+        self._places: dict[tuple[int, int], Place] = {}
         self._is_closed = False
         self._names_in_use = threading.Lock()
         close_in_child(self)
@@ -125,7 +129,8 @@ class Chain:
                 f"{scan.file}: damaged at byte {scan.offset} since it was opened: record"
                 f" {after + 1} is not there. Restore the file from a copy."
             )
-        self._cursor = Place(segment.base, scan.index, scan.offset)
+        self._cursor = here = Place(segment.base, scan.index, scan.offset)
+        self._places.setdefault((here.base, here.after // STRIDE), here)
         return found
 
     def _open(self, after: int) -> tuple[Segment, int]:
@@ -140,8 +145,8 @@ class Chain:
 
     def _scan_near(self, fd: int, segment: Segment, after: int) -> Scan:
         """A scan of this file that stands at `after`, or as near before it as is known."""
-        scan, place = scan_of(self._dir, fd, segment.name), self._cursor
-        if place.base == segment.base and place.after <= after:
+        scan, place = scan_of(self._dir, fd, segment.name), self._place(segment.base, after)
+        if place is not None:
             scan.start_at(self._log_id, place.after, place.offset)
         elif scan.header() != Header(self._log_id, segment.base):
             raise LogCorrupt(
@@ -149,6 +154,17 @@ class Chain:
                 " Restore the file from a copy."
             )
         return scan
+
+    def _place(self, base: int, after: int) -> Place | None:
+        """The nearest one known in that file, at or before the end of record `after`."""
+        cursor = self._cursor
+        if cursor.base == base and cursor.after == after:
+            return cursor
+        for slot in range(after // STRIDE, base // STRIDE - 1, -1):
+            place = self._places.get((base, slot))
+            if place is not None and place.after <= after:
+                return place
+        return cursor if cursor.base == base and cursor.after <= after else None
 
     def _may_go(
         self, oldest: Segment, up_to: int, keep_bytes: int, changed_before_s: float
@@ -167,5 +183,7 @@ class Chain:
         with self._names_in_use:
             self._refuse_if_closed()
             self._dir.disk.unlink(self._dir.path_of(name))
-            self._segments = self._segments[1:]
+            gone, *self._segments = self._segments
+        places = self._places.copy().items()  # at once: others read meanwhile
+        self._places = {key: place for key, place in places if place.base != gone.base}
         return name

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from kron.core.errors import Conflict, LogFailed, StorageError
 from kron.core.events import POSITIONS
 from kron.core.histogram import Histogram
-from kron.core.rows import Row
+from kron.core.rows import ALL_ROWS, Row, Sieve
 from kron.storage.blocking import in_thread
 from kron.storage.chain import Chain
 from kron.storage.datadir import DataDir
@@ -193,10 +193,12 @@ class FileLog:
         indexer.begin(anew=True)
         return [self._dir.show(name) for name in gone]
 
-    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+    def rows_before(
+        self, id_: int, timer: str | None, limit: int, sieve: Sieve = ALL_ROWS
+    ) -> list[Row]:
         """See `Log.rows_before`. A sealed file without an index is searched, and then gets one."""
         writer, chain, _, indexer, _ = self._opened()
-        wanted = Wanted(min(id_, (writer.tip + 1) * POSITIONS), timer, limit)
+        wanted = Wanted(min(id_, (writer.tip + 1) * POSITIONS), timer, limit, sieve)
         found = find_rows(self._dir, self.log_id, wanted, lambda: chain.segments)
         if found.unindexed:
             indexer.begin()

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from kron.core.codec import decode
 from kron.core.errors import LogCorrupt, StorageError
-from kron.core.events import POSITIONS
-from kron.core.rows import Row, row_of
+from kron.core.events import POSITIONS, TAGS
+from kron.core.rows import ALL_ROWS, Row, Sieve, row_of
 from kron.storage.backwards import Lines
 from kron.storage.datadir import DataDir
 from kron.storage.lines import REMEDY, Header, parse_record, seed_of, why_not_record
@@ -30,11 +30,26 @@ LOOKS = 10
 
 
 class Wanted(NamedTuple):
-    """A question: the latest `limit` rows with an id under `before`, of one timer or (None) all."""
+    """A question: the latest `limit` rows with an id under `before`, of one timer or (None) all,
+    that the sieve lets through."""
 
     before: int
     timer: str | None
     limit: int
+    sieve: Sieve = ALL_ROWS
+
+    def has(self, row: Row) -> bool:
+        """Whether a row of the timer is one of them."""
+        is_before = row.id < self.before
+        return is_before and self.sieve.lets_through(row.status, row.timer, row.at_us)
+
+    @property
+    def word(self) -> bytes | None:
+        """What stands in every record with such a row; None if nothing does."""
+        if self.timer is not None:
+            return f',"{self.timer}",'.encode(errors="replace")
+        kind = self.sieve.event
+        return None if kind is None else f'["{TAGS[kind]}",'.encode()
 
 
 class Found(NamedTuple):
@@ -73,16 +88,18 @@ class Search:
         self._dir = data_dir
         self._log_id = log_id
         self._seed = seed_of(log_id)
-        self._before, self._timer, self._limit = wanted
-        self._word = f',"{self._timer}",'.encode(errors="replace")  # as it stands in an event
+        self._wanted = wanted
+        self._word = wanted.word
+        self._before = wanted.before
+        self._is_over = False
 
     def through(self, segments: list[Segment]) -> None:
         """From where it was, back to the oldest file or until there are enough rows. Raises
         FileNotFoundError if a file is not there (any more)."""
         for segment in reversed(segments):
             first = (segment.base + 1) * POSITIONS
-            missing = self._limit - len(self.rows)
-            if first < self._before and missing > 0:
+            missing = self._wanted.limit - len(self.rows)
+            if first < self._before and missing > 0 and not self._is_over:
                 with closing(self._rows_in(segment)) as rows:
                     self.rows += list(islice(rows, missing))
                 self._before = first
@@ -95,12 +112,11 @@ class Search:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), scan.file)
             lines = Lines(self._dir.disk, fd, scan.offset, scan.end)
             stop = self._stop(lines, segment)
-            if self._timer is None:
-                yield from self._rows_on(lines.back(stop), scan.file)
-            elif segment.is_sealed:
-                yield from self._rows_by_index(self._timer, segment, lines, stop)
+            timer = self._wanted.timer
+            if timer is not None and segment.is_sealed:
+                yield from self._rows_by_index(timer, segment, lines, stop)
             else:
-                yield from self._rows_on(lines.back_with(self._word, stop), scan.file)
+                yield from self._rows_on(self._lines_back(lines, stop), scan.file)
         finally:
             self._dir.disk.close(fd)
 
@@ -124,16 +140,21 @@ class Search:
         try:
             for offset in offsets_back(self._dir, self._log_id, segment, timer, stop):
                 record = parse_record(self._seed, lines.at(offset))
-                rows = [] if record is None else rows_back(record, timer)
+                rows = [] if record is None else self._rows_of(record)
                 if not rows or offset >= begin:
                     raise IndexUnusable
                 begin = offset
-                yield from (row for row in rows if row.id < self._before)
+                yield from filter(self._is_wanted, rows)
+                if self._is_over:
+                    return
             return
         except IndexUnusable:
             self.unindexed.append(segment)
         file = self._dir.show(segment.name)
-        yield from self._rows_on(lines.back_with(self._word, begin), file)
+        yield from self._rows_on(self._lines_back(lines, begin), file)
+
+    def _lines_back(self, lines: Lines, stop: int) -> Iterator[tuple[int, bytes]]:
+        return lines.back(stop) if self._word is None else lines.back_with(self._word, stop)
 
     def _rows_on(self, lines: Iterator[tuple[int, bytes]], file: str) -> Iterator[Row]:
         for offset, line in lines:
@@ -143,12 +164,23 @@ class Search:
                     f"{file}: damaged at byte {offset}: {why_not_record(line)}. {REMEDY}"
                 )
             if marker_of(record) is None:
-                rows = rows_back(record, self._timer)
-                yield from (row for row in rows if row.id < self._before)
+                yield from filter(self._is_wanted, self._rows_of(record))
+                if self._is_over:
+                    return
+
+    def _rows_of(self, record: Record) -> list[Row]:
+        """All rows of the timer in a record; and the search is over if it is too old."""
+        log_time_us, rows = rows_back(record, self._wanted.timer)
+        self._is_over = self._wanted.sieve.is_before(log_time_us)
+        return rows
+
+    def _is_wanted(self, row: Row) -> bool:
+        return self._wanted.has(row)
 
 
-def rows_back(record: Record, timer: str | None) -> list[Row]:
-    """The rows of one record, of one timer or of all, newest first."""
-    events = decode(record.payload, record.index).events
+def rows_back(record: Record, timer: str | None) -> tuple[int, list[Row]]:
+    """The log time of one record, and its rows, of one timer or of all, newest first."""
+    header, events = decode(record.payload, record.index)
     made = map(row_of, range(record.index * POSITIONS, (record.index + 1) * POSITIONS), events)
-    return [row for row in reversed(list(made)) if row is not None and timer in (None, row.timer)]
+    rows = [row for row in made if row is not None and timer in (None, row.timer)]
+    return header["t"], rows[::-1]

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from kron.core.errors import LogFailed
 from kron.core.histogram import Histogram
-from kron.core.rows import Row
+from kron.core.rows import ALL_ROWS, Row, Sieve
 
 
 class Record(NamedTuple):
@@ -162,11 +162,15 @@ class Log(Protocol):
         changed more than `keep_s` seconds ago. What is above the older of the kept snapshots is
         never let go. Returns the files that went. Raises StorageError."""
 
-    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
-        """The latest `limit` rows of history with an id under `id_`, of one timer or of all, newest
-        first, out of the records that are kept. Blocks: for a thread.
+    def rows_before(
+        self, id_: int, timer: str | None, limit: int, sieve: Sieve = ALL_ROWS
+    ) -> list[Row]:
+        """The latest `limit` rows of history with an id under `id_`, of one timer or of all, that
+        the sieve lets through, newest first, out of the records that are kept. Blocks: for a
+        thread.
 
-        Reads about as many records as there are rows to give, however many others are kept.
+        Without a sieve it reads about as many records as there are rows to give, however many
+        others are kept; with `since_us` none that is older.
         Raises LogCorrupt for a damaged record on the way, other StorageErrors.
         """
 

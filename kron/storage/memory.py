@@ -9,8 +9,8 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from kron.core.errors import Conflict, LogFailed, LogTruncated, StorageError
-from kron.core.rows import Row
-from kron.storage.history import rows_back
+from kron.core.rows import ALL_ROWS, Row, Sieve
+from kron.storage.history import Wanted, rows_back
 from kron.storage.lines import check_payload
 from kron.storage.log import Record, SnapshotFile, Torn
 
@@ -125,10 +125,14 @@ class MemoryLog:
             gone.append(f"kron.aof.{last}")
         return gone
 
-    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+    def rows_before(
+        self, id_: int, timer: str | None, limit: int, sieve: Sieve = ALL_ROWS
+    ) -> list[Row]:
         """See `Log.rows_before`. It looks at every record: this log is small."""
-        rows = (row for record in reversed(list(self.records)) for row in rows_back(record, timer))
-        return list(islice((row for row in rows if row.id < id_), limit))
+        wanted = Wanted(id_, timer, limit, sieve)
+        records = reversed(list(self.records))
+        rows = (row for record in records for row in rows_back(record, timer)[1])
+        return list(islice(filter(wanted.has, rows), limit))
 
     def record_at(self, index: int) -> Record:
         """See `Log.record_at`."""

@@ -19,7 +19,7 @@ from kron.core.errors import ScheduleError, StorageError, brief
 from kron.storage.datadir import DataDir
 from kron.storage.new_file import make_file, remove_leftover, write_all
 
-logger = logging.getLogger("kron")
+logger = logging.getLogger("kron.log")
 
 FOLDER = "output"
 KEEP_BYTES = 64 * 1024
@@ -75,7 +75,7 @@ class OutputStore:
                 self._begun = 0
         if is_time:
             self.sweep(now_s)
-        return FileOutput(self, self._dir, run_id, attempt)
+        return FileOutput(self, self._dir, timer, run_id, attempt)
 
     def read(self, run_id: str, offset: int = 0) -> tuple[str, int]:
         """See `read_output`, of a run that may go on."""
@@ -145,10 +145,13 @@ class OutputStore:
 class FileOutput:
     """What one attempt prints. One thread; it opens the file for each write and holds nothing."""
 
-    def __init__(self, store: OutputStore, data_dir: DataDir, run_id: str, attempt: int) -> None:
+    def __init__(
+        self, store: OutputStore, data_dir: DataDir, timer: str, run_id: str, attempt: int
+    ) -> None:
         self._store = store
         self._dir = data_dir
         self._run_id = run_id
+        self._about = {"timer": timer, "run": run_id, "attempt": attempt}
         self._name = run_id + _LOG
         self._failure = ""
         self._size_bytes = 0
@@ -208,7 +211,8 @@ class FileOutput:
     def _fail(self, exc: OSError | StorageError) -> None:
         self._failure = getattr(exc, "strerror", None) or str(exc)
         remove_leftover(self._dir, self._run_id + _NEW)
-        logger.error("the output of %s is not kept any further: %s", self._run_id, exc)
+        text = "the output of %s is not kept any further: %s"
+        logger.error(text, self._run_id, exc, extra=self._about)
         with suppress(OSError, StorageError):  # said already
             self._append(f"\n[kron: the rest could not be kept: {self._failure}]\n".encode())
 

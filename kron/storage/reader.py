@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from kron.core.errors import LogCorrupt, LogTruncated, StorageError
-from kron.core.rows import Row
+from kron.core.rows import ALL_ROWS, Row, Sieve
 from kron.storage.datadir import DataDir
 from kron.storage.disk import OS_DISK, Disk
 from kron.storage.history import LOOKS, Wanted, find_rows
@@ -78,9 +78,11 @@ class LogReader:
         """See `Log.read_snapshot`."""
         return read_parts(self._dir, self.log_id, index)
 
-    def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
+    def rows_before(
+        self, id_: int, timer: str | None, limit: int, sieve: Sieve = ALL_ROWS
+    ) -> list[Row]:
         """See `Log.rows_before`; a torn tail has no rows."""
-        wanted = Wanted(id_, timer, limit)
+        wanted = Wanted(id_, timer, limit, sieve)
         return find_rows(self._dir, self.log_id, wanted, self._segments).rows
 
     def record_at(self, index: int) -> Record:

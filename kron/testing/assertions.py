@@ -8,7 +8,7 @@ from typing import NoReturn
 from kron.core.errors import ScheduleError, UnknownTimer
 from kron.core.instants import parse_instant, text
 from kron.core.model import Reason
-from kron.core.views import HistoryRow
+from kron.core.row_views import HistoryRow
 from kron.scheduler import Scheduler
 
 from .story import SHOWN, more, next_run, row_line, timer_line

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from kron.core.instants import text
-from kron.core.views import HistoryRow, TimerStatus
+from kron.core.row_views import HistoryRow
+from kron.core.timer_query import EVERY_TIMER
+from kron.core.views import TimerStatus
 from kron.runtime.engine import Engine
+from kron.runtime.listing import run_out
 
 from .owed import Attempt
 
@@ -35,7 +38,7 @@ def waiting(engines: Iterable[Engine]) -> str:
     """What each scheduler waits for; of engines that are at rest."""
     lines: list[str] = []
     for number, engine in enumerate(engines, 1):
-        timers = engine.reading.list()
+        timers = run_out(engine.reading.list(EVERY_TIMER))
         lines.append(f"  scheduler {number}: {'' if timers else 'no timers'}".rstrip())
         lines += [f"    {timer_line(timer)}" for timer in timers[:SHOWN]]
         lines += more(len(timers), "timers", "    ")

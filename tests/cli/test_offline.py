@@ -196,8 +196,9 @@ def test_a_missing_directory_is_an_error_and_is_not_made(tmp_path: Path, args: l
     "args",
     [
         ["job"],
-        ["job", "history"],
-        ["job", "history", "tick", "--limit", "0"],
+        ["job", "status"],
+        ["job", "history", "tick", "--limit", "-1"],
+        ["job", "list", "--metadata", "acme"],
         ["job", "nope"],
         ["--nope"],
         ["log", "tail", "-n", "-1"],

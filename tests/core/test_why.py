@@ -43,7 +43,7 @@ class PlayedLog:
 
     def rows_before(self, id_: int, timer: str | None, limit: int) -> list[Row]:
         self.reads += 1
-        rows = (row for record in reversed(self._records) for row in rows_back(record, timer))
+        rows = (row for record in reversed(self._records) for row in rows_back(record, timer)[1])
         return list(islice((row for row in rows if row.id < id_), limit))
 
     def record_at(self, index: int) -> Record:

@@ -30,7 +30,8 @@ from kron.core.events import POSITIONS
 from kron.core.ids import run_id_number
 from kron.core.machine import Machine
 from kron.core.model import Now
-from kron.core.views import by_next_run, timer_status
+from kron.core.row_query import read_row_query
+from kron.core.views import timer_status
 from kron.runtime.history import past
 from kron.runtime.recovery import begin, fold
 from kron.scheduler import Scheduler
@@ -340,16 +341,17 @@ def test_the_log_folded_from_scratch_is_what_a_start_shows(story, tmp_path, is_f
     finally:
         fresh.shutdown()
     now = Now(machine.state.log_time_us, 0)
-    folded = by_next_run(
-        timer_status(
+    folded = {
+        name: timer_status(
             machine.state, timer, now, story.log_id, capacity=machine.capacity,
             fn_name=timer.definition.terms.fn_name,
         )
-        for timer in machine.state.timers.values()
-    )  # fmt: skip
-    assert {row["id"]: row for row in folded} == shown
+        for name, timer in machine.state.timers.items()
+    }  # fmt: skip
+    assert folded == shown
     if not is_from_snapshot:  # which has no history
-        assert past(machine.state, LogReader(copy), None, 100_000).rows() == rows
+        query = read_row_query(None, {"limit": 100_000}, now.wall_us)
+        assert past(machine.state, LogReader(copy), query).rows() == rows
 
 
 def test_the_counters_are_what_the_lines_of_the_log_add_up_to(story, tmp_path):

@@ -120,7 +120,9 @@ def test_another_exit_code_is_a_failure_with_the_last_line(
     assert end.error == "exit code 3: no space left"
     (record,) = caplog.records
     assert record.getMessage() == "timer backup: attempt 1 failed: exit code 3: no space left"
-    assert vars(record)["kron_timer"] == "backup"
+    assert record.name == "kron.runs"
+    assert (vars(record)["timer"], vars(record)["attempt"]) == ("backup", 1)
+    assert vars(record)["run"].startswith("run_")
 
 
 def test_a_signal_is_named(bench: Bench) -> None:

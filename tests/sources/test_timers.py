@@ -12,6 +12,7 @@ from kron.core.definition import define
 from kron.core.model import Definition
 from kron.core.terms import ScheduleOptions
 from kron.opening import StartOptions
+from kron.runtime.hooks import HookSet
 from kron.runtime.registry import Registry
 from kron.scheduler import Scheduler
 from kron.sources.declared import Declared
@@ -98,6 +99,10 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     (
         'every = "1h"\nmetadata = { team = "data" }\ndescription = "Hourly."',
         {"every": "1h", "metadata": {"team": "data"}, "description": "Hourly."},
+    ),
+    *(
+        (f'every = "1h"\n{hook} = "jobs:mail"', {"every": "1h", hook: "jobs:mail"})
+        for hook in HookSet._fields
     ),
 ]
 
@@ -245,6 +250,9 @@ def test_settings_are_those_of_start(project: Project) -> None:
         keep_history_bytes = 1_000_000
         keep_finished = "1d"
         keep_output = "7d"
+        on_success = "jobs:mail"
+        on_failure = "jobs:mail"
+        on_missed = "jobs:mail"
         """
     )
     assert declared.mistakes == []
@@ -266,18 +274,19 @@ def test_a_wrong_setting_names_its_line(project: Project) -> None:
         """
     ) == [
         "pyproject.toml:3: unknown key 'max_concurency'; known are: timers, fsync, fsync_interval,"
-        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency. Did you"
-        " mean max_concurrency?",
+        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency,"
+        " on_success, on_failure, on_missed. Did you mean max_concurrency?",
         "pyproject.toml:4: max_concurrency=0 must be a whole number from 1 on, or None: no limit.",
         "pyproject.toml:5: fsync must be one of: always, interval, never; not 'often'.",
         'pyproject.toml:6: fsync_interval=\'soon\' is not a duration. Use "10s", "1h30m",'
         ' "250ms", seconds as a number, or a timedelta.',
         "pyproject.toml:7: keep_history must be a str, a number or a timedelta, not list",
         "pyproject.toml:8: unknown key 'since'; known are: timers, fsync, fsync_interval,"
-        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency.",
+        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency,"
+        " on_success, on_failure, on_missed.",
         "pyproject.toml:9: unknown key 'timer'; known are: timers, fsync, fsync_interval,"
-        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency. Did you"
-        " mean timers?",
+        " keep_history, keep_history_bytes, keep_finished, keep_output, max_concurrency,"
+        " on_success, on_failure, on_missed. Did you mean timers?",
     ]
 
 
@@ -513,7 +522,7 @@ def test_no_value_of_any_setting_is_more_than_a_mistake(project: Project) -> Non
         keys = [*StartOptions.__annotations__, "timers", "unknown"]
         lines = [f"{key} = {value}" for key in keys]
         declared = project.declares("\n".join(["[tool.kron]", *lines]))
-        assert all(2 <= mistake.place.line <= 11 for mistake in declared.mistakes)
+        assert all(2 <= mistake.place.line <= 14 for mistake in declared.mistakes)
         assert not declared.settings.keys() & {"since", "unknown"}
 
 

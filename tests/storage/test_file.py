@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import stat
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kron.core.errors import Conflict, LogCorrupt, LogFailed, StorageError
+from kron.storage import scan
 from kron.storage.file import FileLog
 from kron.storage.lines import MAX_PAYLOAD_BYTES
 from kron.storage.log import Log, Record
@@ -66,6 +68,26 @@ async def test_sequential_reads_read_each_byte_once(data_dir, disk) -> None:
         found += batch
     assert [record.index for record in found] == list(range(1, 301))
     assert len(offsets) == 30 and offsets == sorted(set(offsets))
+    await log.close()
+
+
+async def test_those_who_read_at_different_places_are_not_in_each_others_way(
+    data_dir, disk, monkeypatch
+) -> None:
+    monkeypatch.setattr("kron.storage.chain.STRIDE", 20)
+    log = await opened(data_dir, fsync="never", disk=disk)
+    for index in range(1, 601):
+        await log.append(index, b"[%d]" % index)
+        if index == 300:
+            await log.rotate()
+    parse, parsed = scan.parse_record, []
+    monkeypatch.setattr(scan, "parse_record", lambda *line: parsed.append(1) or parse(*line))
+    chance, readers = random.Random(5), [[] for _ in range(7)]
+    while any(len(found) < 600 for found in readers):
+        found = chance.choice(readers)
+        found += await log.read(len(found), chance.choice([1, 10, 30]))
+    assert all([record.index for record in found] == [*range(1, 601)] for found in readers)
+    assert len(parsed) < 7 * 600 * 3  # and not the hundredfold
     await log.close()
 
 

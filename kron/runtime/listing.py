@@ -1,0 +1,220 @@
+"""Many timers, found and put in order in slices: each as short as a turn of the loop may be.
+
+A question about a hundred thousand timers looks at each once, and makes dicts only of those that
+are wanted. Meanwhile the state moves on between the slices, so each dict is right as of its own
+making, and all are put in order by what they then say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from heapq import merge
+from itertools import islice
+from time import perf_counter
+from typing import Generic, NamedTuple, TypeVar
+
+from kron.core.state import State
+from kron.core.things import Timer
+from kron.core.timer_query import TimerQuery
+from kron.core.views import TimerStatus, standing_of
+
+SLICE_SECONDS = 0.001
+PART = 64
+"""So many timers are looked at between two looks at the clock; a slow one takes 50 microseconds."""
+LAST = 1 << 62
+"""The next run of a timer that has none."""
+RUN_LENGTH = 512
+"""So many are sorted at once: half a millisecond."""
+
+T = TypeVar("T")
+Slices = Generator[None, None, T]
+"""What answers a question in slices: a turn of the loop belongs between two of them."""
+
+
+class Pace:
+    """How long the present slice has lasted."""
+
+    def __init__(self) -> None:
+        self._until_s = perf_counter() + SLICE_SECONDS
+
+    def is_over(self) -> bool:
+        """Whether it is time for a turn of the loop; then the next slice begins here."""
+        now_s = perf_counter()
+        if now_s < self._until_s:
+            return False
+        self._until_s = now_s + SLICE_SECONDS
+        return True
+
+
+class Found(NamedTuple):
+    """A timer, by what puts it in order."""
+
+    next_us: int
+    name: str
+    timer: Timer
+
+
+class Made(NamedTuple):
+    """Its dict, by what puts that in order; a name is there once."""
+
+    is_last: bool
+    next_run_at: str
+    name: str
+    row: TimerStatus
+
+
+K = TypeVar("K", Found, Made)
+
+
+class Smallest(Generic[K]):
+    """The smallest of many things, at most `reach` of them (None: all), in order; in short sorts.
+
+    `bound` is a thing of which no equal or larger one needs to be added; None at first.
+    """
+
+    def __init__(self, reach: int | None) -> None:
+        self.bound: K | None = None
+        self._reach = reach
+        self._is_few = reach is not None and reach <= RUN_LENGTH
+        self._runs: list[list[K]] = []
+        self._new: list[K] = []
+
+    def add(self, things: list[K]) -> None:
+        """Some more, in no order."""
+        self._new += things
+        if len(self._new) >= RUN_LENGTH:
+            self._sort()
+
+    def __iter__(self) -> Iterator[K]:
+        self._sort()
+        return islice(merge(*self._runs), self._reach)
+
+    def _sort(self) -> None:
+        new, self._new = self._new, []
+        if self._is_few and self._runs:
+            new += self._runs.pop()
+        new.sort()
+        if self._is_few:
+            del new[self._reach :]
+            if len(new) == self._reach and new:
+                self.bound = new[-1]
+        self._runs.append(new)
+
+
+def in_order(
+    state: State,
+    query: TimerQuery,
+    status_of: Callable[[Timer], TimerStatus],
+    *,
+    is_carried: bool,
+) -> Slices[list[TimerStatus]]:
+    """The answer to a question, as the dicts that `status_of` makes; `is_carried`: a process
+    carries the timers out."""
+    if query.limit == 0:
+        return []
+    pace = Pace()
+    found = yield from _find(state, query, pace, is_carried=is_carried)
+    made = yield from _make(state, found, query, status_of, pace)
+    rows: list[TimerStatus] = []
+    for part in _parts(made):
+        rows += [each.row for each in part]
+        if pace.is_over():
+            yield
+    return rows
+
+
+def _find(
+    state: State, query: TimerQuery, pace: Pace, *, is_carried: bool
+) -> Slices[Smallest[Found]]:
+    found: Smallest[Found] = Smallest(query.reach)
+    for part in _parts(state.confirmed_now()):
+        _look_at(state, part, query, found, is_carried=is_carried)
+        if pace.is_over():
+            yield
+    return found
+
+
+def _make(
+    state: State,
+    found: Iterable[Found],
+    query: TimerQuery,
+    status_of: Callable[[Timer], TimerStatus],
+    pace: Pace,
+) -> Slices[Smallest[Made]]:
+    """What has gone meanwhile, or is in another state now, is left out."""
+    made: Smallest[Made] = Smallest(None)
+    for place, (_, name, timer) in enumerate(found):
+        if place >= query.offset and state.confirmed_timer(name) is timer:
+            row = status_of(timer)
+            if query.wants_state(row["state"]):
+                next_run_at = row["next_run_at"]
+                made.add([Made(next_run_at is None, next_run_at or "", name, row)])
+        if pace.is_over():
+            yield
+    return made
+
+
+def names_of(state: State, query: TimerQuery) -> Slices[list[str]]:
+    """The names of the timers that a question concerns; without its states."""
+    names: list[str] = []
+    pace = Pace()
+    for part in _parts(state.confirmed_now()):
+        names += [each.name for each in part if query.wants(each.name, each.definition.terms)]
+        if pace.is_over():
+            yield
+    return names
+
+
+def run_out(slices: Slices[T]) -> T:
+    """All the slices, one after the other."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+
+
+def _look_at(
+    state: State, part: list[Timer], query: TimerQuery, found: Smallest[Found], *, is_carried: bool
+) -> None:
+    """Those of a part that the question concerns, and that are not behind what it reaches."""
+    step, shift_us, is_any = state.step, state.shift_us, query.states is None
+    last_us = LAST if found.bound is None else found.bound.next_us
+    if found.bound is not None:  # none starts before its moment: most of many are behind already
+        until_us = last_us + abs(shift_us)
+        part = [
+            each
+            for each in part
+            if each.next_us is None
+            or each.next_us <= until_us
+            or each.open
+            or each.paused
+            or each.stamp == step
+        ]
+    if query.metadata or query.pattern:
+        part = [each for each in part if query.wants(each.name, each.definition.terms)]
+    is_plain = not state.unknown_zones
+    wanted: list[Found] = []
+    for timer in part:
+        definition, next_us = timer.definition, timer.next_us
+        is_usual = not (timer.open or timer.paused or definition.terms.is_particular)
+        if is_usual and is_plain and timer.stamp != step:  # in a tenth of the time
+            is_orphan = is_carried and timer.bound_us is None
+            word = "orphaned" if is_orphan else timer.mark.value or "scheduled"
+            if shift_us and next_us is not None and definition.is_elapsed:
+                next_us += shift_us
+        else:
+            word, next_us = standing_of(state, timer, is_carried=is_carried)
+        if next_us is None:
+            next_us = LAST
+        if next_us <= last_us and (is_any or query.wants_state(word)):
+            wanted.append(Found(next_us, timer.name, timer))
+    if wanted:
+        found.add(wanted)
+
+
+def _parts(things: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(things)
+    while part := list(islice(left, PART)):
+        yield part
