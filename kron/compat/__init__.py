@@ -1,0 +1,1 @@
+"""The interfaces of other schedulers, thin over `kron.Scheduler`."""

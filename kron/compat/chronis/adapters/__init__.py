@@ -1,0 +1,1 @@
+"""The adapters that a program written for Chronis passes; Kron needs none of them."""
