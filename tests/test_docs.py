@@ -35,6 +35,19 @@ DOCUMENTS = {
     "docs/running.md": (ROOT / "docs/running.md").read_text("utf-8"),
     "docs/files.md": (ROOT / "docs/files.md").read_text("utf-8"),
     "docs/crontab.md": (ROOT / "docs/crontab.md").read_text("utf-8"),
+    "docs/fastapi.md": (ROOT / "docs/fastapi.md").read_text("utf-8"),
+    "docs/aiohttp.md": (ROOT / "docs/aiohttp.md").read_text("utf-8"),
+    "docs/django.md": (ROOT / "docs/django.md").read_text("utf-8"),
+    "docs/scripts.md": (ROOT / "docs/scripts.md").read_text("utf-8"),
+    "docs/jupyter.md": (ROOT / "docs/jupyter.md").read_text("utf-8"),
+    "docs/docker.md": (ROOT / "docs/docker.md").read_text("utf-8"),
+    "docs/systemd.md": (ROOT / "docs/systemd.md").read_text("utf-8"),
+    "docs/coming-from-apscheduler.md": (ROOT / "docs/coming-from-apscheduler.md").read_text(
+        "utf-8"
+    ),
+    "docs/coming-from-celery.md": (ROOT / "docs/coming-from-celery.md").read_text("utf-8"),
+    "docs/coming-from-cron.md": (ROOT / "docs/coming-from-cron.md").read_text("utf-8"),
+    "docs/no-lock-adapter.md": (ROOT / "docs/no-lock-adapter.md").read_text("utf-8"),
 }
 
 

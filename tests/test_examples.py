@@ -30,10 +30,17 @@ PROGRAMS = {
     "crash_demo": ["crash_demo.py"],
     "fastapi_lifespan": ["fastapi_lifespan.py"],
     "aiohttp_app": ["aiohttp_app.py"],
+    "multitenant": ["multitenant.py"],
+    "hooks": ["hooks.py"],
     # The same application served twice by one process, as a test suite does it.
     "fastapi_twice": ["-c", "import fastapi_lifespan as e; e.main(); e.main()"],
 }
-WANTS = {"fastapi_lifespan": "fastapi", "fastapi_twice": "fastapi", "aiohttp_app": "aiohttp"}
+WANTS = {
+    "fastapi_lifespan": "fastapi",
+    "fastapi_twice": "fastapi",
+    "multitenant": "fastapi",
+    "aiohttp_app": "aiohttp",
+}
 
 
 class Ended:
@@ -103,7 +110,7 @@ def test_every_example_is_run_here():
 def test_an_example_ends_well(ended, name):
     program = ended(name)
     assert program.code == 0, program.err
-    if name not in ("retries", "commands"):  # where failures are the point
+    if name not in ("retries", "commands", "hooks"):  # where failures are the point
         assert program.err == ""
 
 
@@ -253,6 +260,43 @@ def test_aiohttp(ended):
     assert runs[0] <= runs[1]
     _, timers = program.ledger()
     assert timers["refresh"]["succeeded"] >= max(runs[1], 1)
+
+
+def test_multitenant(ended):
+    program = ended("multitenant")
+    assert "refused: 422 " in program.out
+    assert program.out.count("scheduled\n") == 3
+    assert "report for acme: sales\nhistory of acme.daily: ['OK']" in program.out
+    assert "that of bolt.daily: []" in program.out
+    foreign = re.findall(r"^bolt deletes \w+: (.*)$", program.out, re.M)
+    assert len(foreign) == 2
+    assert len(set(foreign)) == 1
+    assert foreign[0].startswith("404 ")
+    rows, timers = program.ledger()
+    assert [(row["timer"], row["status"]) for row in rows] == [("acme.daily", "OK")]
+    assert sorted(timers) == ["acme.daily", "bolt.daily"]
+    assert timers["bolt.daily"]["metadata"]["tenant_id"] == "bolt"
+
+
+def test_hooks(ended):
+    program = ended("hooks")
+    told, _, followed = program.out.partition("\n\n")
+    lines = told.splitlines()
+    assert re.match(r"copy took \d+ ms$", next(line for line in lines if "copy" in line))
+    assert "greeting did not run, reason: past" in lines
+    own = lines.index("fetch had 2 attempts")
+    assert own < lines.index("to web: fetch was given up: ConnectionError: the other side is away")
+    events = followed.splitlines()
+    assert (events[0], events[-1]) == ("SCHEDULER_STARTED", "SCHEDULER_STOPPED")
+    assert events.count("TIMER_CREATED") == 3
+    ends = [line for line in events if re.match(r"RUN_(SUCC|FAIL|DEAD|MISS)", line)]
+    assert sorted(ends) == [
+        "RUN_DEAD fetch",
+        "RUN_FAILED fetch, attempt 1: ConnectionError: the other side is away",
+        "RUN_FAILED fetch, attempt 2: ConnectionError: the other side is away",
+        "RUN_MISSED greeting",
+        "RUN_SUCCEEDED copy",
+    ]
 
 
 # -- the crash demo ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""docs/commands.md and docs/running.md do what they show: from top to bottom, in one directory.
+"""The guides named below do what they show: from top to bottom, in one directory.
 
 A block of Python is a program. One that ends with `kron.wait()` goes on until the next such one,
 and the commands below it talk to it. What stands below a command is what it prints; "..." is any
@@ -21,7 +21,7 @@ import kron
 from kron.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-GUIDES = ["commands.md", "running.md"]
+GUIDES = ["commands.md", "running.md", "scripts.md"]
 CHANGING = {"trigger", "cancel", "pause", "resume", "remove", "backfill"}
 PATIENCE_S = 20.0
 
