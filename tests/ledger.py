@@ -55,7 +55,7 @@ FIELDS = {
     "RUN_SUCCEEDED": "timer run attempt at scheduled started took next cause",
     "RUN_FAILED": "timer run attempt at scheduled started took error reason exit_code cause",
     "RUN_RETRYING": "timer run attempt retry",
-    "RUN_DEAD": "timer run attempt at scheduled started error next cause exit_code",
+    "RUN_DEAD": "timer run attempt at scheduled started error next cause exit_code reason",
     "RUN_SKIPPED_OVERLAP": "timer scheduled at next by cause cmd",
     "RUN_MISSED": "timer first last moments reason at next run",
     "RUN_STOPPING": "timer run at reason cmd",

@@ -167,7 +167,7 @@ class RunRetrying(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunDead(Event):
-    """No attempt is left; `error` is the last one's."""
+    """No attempt is left; `error`, `reason` and `exit_code` are the last one's."""
 
     type: str = field(init=False, repr=False, default="RUN_DEAD")
     timer: str
@@ -179,6 +179,7 @@ class RunDead(Event):
     next_at: datetime | None
     cause: str
     exit_code: int | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ def _dead(to: Announcer, index: int, at: datetime, e: ev.RunDead) -> a.Event:
         next_at=_at(e.next_us),
         cause=_cause(e.cause),
         exit_code=e.exit_code,
+        reason=_text(e.reason),
     )
 
 

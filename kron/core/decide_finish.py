@@ -195,7 +195,7 @@ def _failed(
     if retry_us is not None:
         return [failed, RunRetrying(timer.name, run.id, run.attempt + 1, retry_us)]
     missed, next_us = _close(machine, run)
-    said = (error, next_us, failed.cause, exit_code)
+    said = (error, next_us, failed.cause, exit_code, reason)
     end = (at_us, run.scheduled_us, failed.started_us, *said)
     return [failed, RunDead(timer.name, run.id, run.attempt, *end), *missed]
 

@@ -145,6 +145,8 @@ class RunRetrying(NamedTuple):
 
 
 class RunDead(NamedTuple):
+    """No attempt is left. `error`, `reason` and `exit_code` are those of the last one."""
+
     timer: str
     run: int
     attempt: int
@@ -155,6 +157,7 @@ class RunDead(NamedTuple):
     next_us: int | None = None
     cause: str = ""
     exit_code: int | None = None
+    reason: str = ""
 
 
 class RunSkippedOverlap(NamedTuple):

@@ -94,7 +94,7 @@ def _failed(id_: int, e: ev.RunFailed) -> Row:
 
 def _dead(id_: int, e: ev.RunDead) -> Row:
     run = (e.run, e.attempt, e.started_us, e.at_us - e.started_us)
-    row = Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error)
+    row = Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error, e.reason)
     return row._replace(cause=e.cause, exit_code=e.exit_code)
 
 

@@ -90,11 +90,11 @@ SAMPLES: list[tuple[ev.Event, dict[str, Any]]] = [
         {"timer": "t", "run_id": RUN_ID, "attempt": 3, "retry_at": at(30)},
     ),
     (
-        ev.RunDead("t", RUN, 3, AT_US, us(-9), us(-1), "no", us(5), "manual", 3),
+        ev.RunDead("t", RUN, 3, AT_US, us(-9), us(-1), "no", us(5), "manual", 3, "timeout"),
         {
             **{"timer": "t", "run_id": RUN_ID, "attempt": 3, "scheduled_at": at(-9)},
             **{"started_at": at(-1), "error": "no", "next_at": at(5), "cause": "manual"},
-            "exit_code": 3,
+            **{"exit_code": 3, "reason": "timeout"},
         },
     ),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from kron.core.model import Stop
 from kron.core.row_views import Outcome
 from kron.runtime.callables import callable_name
 
@@ -13,8 +14,6 @@ from .job import Job
 
 Find = Callable[[str], Job | None]
 Hook = Callable[[Outcome], Any]
-
-_TIMED_OUT = "timed out after "
 
 
 class Hooks(NamedTuple):
@@ -55,5 +54,5 @@ def _on_failure(callback: Callable[..., Any], find: Find) -> Hook:
 def _error(outcome: Outcome) -> JobFailed:
     """What the job raised is gone, and may never have been in this process: the error is made of
     what the log says. That begins with the type of an exception, or with words of Kron's own."""
-    error = outcome["error"] or outcome["reason"] or "failed"
-    return JobTimeoutError(error) if error.startswith(_TIMED_OUT) else JobFailed(error)
+    kind = JobTimeoutError if outcome["reason"] == Stop.TIMEOUT else JobFailed
+    return kind(outcome["error"] or outcome["reason"] or "failed")
