@@ -8,6 +8,7 @@ import os
 import pytest
 from hypothesis import settings
 
+import kron.core.state
 from kron.scheduler import Scheduler
 from tests.witness import Witness, judged
 
@@ -43,3 +44,18 @@ def witness(tmp_path):
     witness = Witness(tmp_path)
     yield witness
     witness.open()
+
+
+@pytest.fixture
+def small_ring(monkeypatch):
+    """A ring of 20 rows, so that it is over soon."""
+    confirm = kron.core.state.State.confirm
+
+    def confirm_and_cut(self, *arguments):
+        confirm(self, *arguments)
+        if len(self.ring) > 20:
+            self.ring_floor = self.ring[-21][0]
+            del self.ring[:-20]
+            self._ring_mark = len(self.ring)
+
+    monkeypatch.setattr(kron.core.state.State, "confirm", confirm_and_cut)

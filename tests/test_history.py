@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import kron.core.state
 from kron.cli.main import app
 from kron.core.errors import UnknownTimer
 from kron.scheduler import Scheduler
@@ -24,21 +23,6 @@ from tests.waiting import eventually
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / ".kron"
-
-
-@pytest.fixture
-def small_ring(monkeypatch):
-    """A ring of 20 rows, so that it is over soon."""
-    confirm = kron.core.state.State.confirm
-
-    def confirm_and_cut(self, *arguments):
-        confirm(self, *arguments)
-        if len(self.ring) > 20:
-            self.ring_floor = self.ring[-21][0]
-            del self.ring[:-20]
-            self._ring_mark = len(self.ring)
-
-    monkeypatch.setattr(kron.core.state.State, "confirm", confirm_and_cut)
 
 
 @pytest.fixture

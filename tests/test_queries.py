@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 import kron
-import kron.core.state
 from kron.cli.main import app
 from kron.storage.file import FileLog
 from kron.storage.reader import LogReader
@@ -201,21 +200,6 @@ def test_history_of_a_name_that_nobody_knows(lived: VirtualScheduler) -> None:
     assert lived.history("beta.job-07", metadata={"tenant_id": "beta"}) == []  # it has none now
 
 
-@pytest.fixture
-def small_ring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most of history is in the log."""
-    confirm = kron.core.state.State.confirm
-
-    def confirm_and_cut(self: Any, *arguments: Any) -> None:
-        confirm(self, *arguments)
-        if len(self.ring) > 20:
-            self.ring_floor = self.ring[-21][0]
-            del self.ring[:-20]
-            self._ring_mark = len(self.ring)
-
-    monkeypatch.setattr(kron.core.state.State, "confirm", confirm_and_cut)
-
-
 @pytest.mark.parametrize("is_in_files", [False, True], ids=["memory", "files"])
 def test_what_is_in_the_log_is_filtered_alike(
     small_ring: None, tmp_path: Path, is_in_files: bool
@@ -259,17 +243,17 @@ def test_a_search_for_what_is_recent_does_not_read_what_is_old(
     with VirtualScheduler(data_dir=tmp_path / "d") as scheduler:
         scheduler.schedule("tick", fine, every="1s", overlap="skip")
         scheduler.schedule("bad", bad, every="1h", max_attempts=1)
-        scheduler.advance("4h")
+        scheduler.advance("1h")
         host = scheduler._control.host
         assert host is not None and host.engine is not None
         host.engine.machine.state.ring_floor = host.engine.machine.state.ring[-1][0]
         del host.engine.machine.state.ring[:]  # all of it is in the log now
         host.engine.machine.state._ring_mark = 0
         assert 55 < len(scheduler.history(since="1m", limit=1_000)) < 65
-        assert len(decoded) < 130  # a run has two records, of 28,800
+        assert len(decoded) < 130  # a run has two records, of 7,200
         decoded.clear()
-        assert len(scheduler.history(state="dead")) == 4  # found by the word for it
-        assert len(decoded) <= 4
+        assert len(scheduler.history(state="dead")) == 3  # found by the word for it
+        assert len(decoded) <= 3
 
 
 # -- what a status says of the past ----------------------------------------------------------------
