@@ -242,7 +242,7 @@ def test_a_search_for_what_is_recent_does_not_read_what_is_old(
     )
     with VirtualScheduler(data_dir=tmp_path / "d") as scheduler:
         scheduler.schedule("tick", fine, every="1s", overlap="skip")
-        scheduler.schedule("bad", bad, every="1h", max_attempts=1)
+        scheduler.schedule("bad", bad, every="20m", max_attempts=1)
         scheduler.advance("1h")
         host = scheduler._control.host
         assert host is not None and host.engine is not None
