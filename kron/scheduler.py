@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import EllipsisType
 from typing import Any, TypeAlias, TypeVar, Unpack, overload
 
 from kron import __version__
@@ -165,11 +166,9 @@ class Scheduler(Answers):
     @overload
     def schedule(self, name: str, fn: Work, **options: Unpack[ScheduleOptions]) -> None: ...
     @overload
+    def schedule(self, name: str, **options: Unpack[ScheduleOptions]) -> Callable[[F], F]: ...
     def schedule(
-        self, name: str, fn: None = None, **options: Unpack[ScheduleOptions]
-    ) -> Callable[[F], F]: ...
-    def schedule(
-        self, name: str, fn: Work | None = None, **options: Unpack[ScheduleOptions]
+        self, name: str, fn: Work | EllipsisType = ..., **options: Unpack[ScheduleOptions]
     ) -> Callable[[F], F] | None:
         """Create the timer `name`, or update it; without `fn`, a decorator that does.
 
@@ -195,7 +194,7 @@ class Scheduler(Answers):
         it, it returns when durable. Raises ScheduleError (a ValueError) or TypeError, naming
         argument, value and remedy; then nothing has changed.
         """
-        if fn is None:
+        if fn is ...:  # None may be what a call of the function returned
             return decorator(self.schedule, name, options)
         registration, is_running = self._enrolment.register(name, fn, options, sync_verb="schedule")
         if is_running:
@@ -203,10 +202,10 @@ class Scheduler(Answers):
         return None
 
     async def aschedule(
-        self, name: str, fn: Work | None = None, **options: Unpack[ScheduleOptions]
+        self, name: str, fn: Work | EllipsisType = ..., **options: Unpack[ScheduleOptions]
     ) -> None:
         """As `schedule` with `fn`, from any running loop."""
-        if fn is None:
+        if fn is ...:
             raise TypeError("aschedule() needs fn; as a decorator use @kron.schedule(...).")
         registration, is_running = self._enrolment.register(name, fn, options)
         if is_running:

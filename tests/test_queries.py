@@ -31,7 +31,8 @@ def bad() -> None:
 def fill(scheduler: Any) -> None:
     for number in range(30):
         tenant = TENANTS[number % 3]
-        metadata = {"tenant_id": tenant, "org": {"team": "web" if number % 2 else "ops"}}
+        team = {"team": "web" if number % 2 else "ops"}
+        metadata = {"tenant_id": tenant, "org": team, "n": number}
         fn = bad if number % 10 == 7 else fine
         options: dict[str, Any] = {"metadata": metadata, "max_attempts": 1}
         scheduler.schedule(f"{tenant}.job-{number:02}", fn, every=60 * (1 + number), **options)
@@ -298,6 +299,17 @@ def test_durations_and_streaks(tmp_path: Path) -> None:
 # -- the command line ------------------------------------------------------------------------------
 
 
+WRONG = [
+    (["list", "-s", "asleep"], "must be one of"),
+    (["list", "-m", "acme"], "is not PATH=TEXT"),
+    (["list", "-m", "n:=x"], "x is not JSON"),
+    (["list", "-m", "tenant_id=a", "-m", "tenant_id=b"], "tenant_id is given twice"),
+    (["list", "--match", "("], "is not a regular expression"),
+    (["history", "-s", "asleep"], "must be one of"),
+    (["history", "--since", "1h", "--until", "2h"], "lies before"),
+]
+
+
 def ask(place: Path, *args: str, code: int = 0) -> Any:
     done = CliRunner().invoke(app, ["--data-dir", str(place), "--json", "job", *args])
     assert done.exit_code == code, done.output
@@ -330,7 +342,9 @@ def test_kron_job_list_and_history_filter(place: Path, is_live: bool) -> None:
         assert [row["status"] for row in ask(place, "history", "beta.job-07")] == ["DEAD", "FAILED"]
         of_acme = ask(place, "history", "-m", "tenant_id=acme")
         assert {row["timer"] for row in of_acme} == {"acme.job-00"}
-        assert "must be one of" in ask(place, "list", "-s", "asleep", code=1)
-        assert "PATH=VALUE" in ask(place, "list", "-m", "acme", code=2)
+        assert names(ask(place, "list", "-m", "n:=3")) == ["acme.job-03"]
+        assert ask(place, "list", "-m", "n=3") == []  # a text
+        for wrong, words in WRONG:
+            assert words in " ".join(ask(place, *wrong, code=2).split()), wrong
     finally:
         scheduler.shutdown()

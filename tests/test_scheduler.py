@@ -160,6 +160,47 @@ def test_an_unknown_keyword_of_start_opens_nothing(scheduler):
 # -- registering -------------------------------------------------------------------------------
 
 
+def test_a_method_needs_its_object(scheduler):
+    class Office:
+        def close(self):
+            pass
+
+    with pytest.raises(TypeError, match=r"Office.close is a method, and there is no object"):
+        scheduler.schedule("close", Office.close, every="1h")
+    with pytest.raises(TypeError, match="schedule that of an object"):
+        scheduler.schedule("close", every="1h")(Office.close)
+    scheduler.schedule("close", Office().close, every="1h")
+
+
+async def test_what_a_call_returned_is_no_function(scheduler):
+    with pytest.raises(TypeError, match="fn must be callable, not NoneType"):
+        scheduler.schedule("typo", print(), every="1h")
+    with pytest.raises(TypeError, match="fn must be callable, not NoneType"):
+        await scheduler.aschedule("typo", None, every="1h")
+    with pytest.raises(TypeError, match="aschedule\\(\\) needs fn"):
+        await scheduler.aschedule("typo", every="1h")
+
+
+def test_a_one_shot_that_has_ended_needs_no_callable(tmp_path):
+    def bad():
+        raise ValueError
+
+    scheduler = Scheduler()
+    for _ in range(2):
+        if not scheduler.list():
+            scheduler.schedule("bad", bad, after=0, max_attempts=1)
+            scheduler.schedule("fine", print, after=0)
+        scheduler.start(tmp_path / "d")
+        eventually(lambda: all(timer["finished"] for timer in scheduler.list()))
+        assert {timer["id"]: timer["state"] for timer in scheduler.list()} == {
+            "bad": "dead",
+            "fine": "scheduled",
+        }
+        assert [timer["id"] for timer in scheduler.list(state="dead")] == ["bad"]
+        assert scheduler.list(state="orphaned") == []
+        scheduler.shutdown()
+
+
 def test_before_start_timers_wait_in_memory(scheduler):
     scheduler.schedule("backup", print, every="1h")
     status = scheduler.status("backup")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,8 +22,9 @@ Metadata = Annotated[
     typer.Option(
         "--metadata",
         "-m",
-        metavar="PATH=VALUE",
-        help="Only with this metadata, such as tenant_id=acme or org.team=web; may be repeated.",
+        metavar="PATH=TEXT",
+        help="Only with this metadata, such as org.team=web; PATH:=JSON for what is no text, such"
+        " as level:=3. May be repeated.",
     ),
 ]
 Offset = Annotated[int, typer.Option(min=0, help="Pass over so many first.")]
@@ -33,14 +37,19 @@ def list_options(
     limit: int | None,
     offset: int,
 ) -> ListOptions:
-    """The keywords of `list()`."""
-    return {
+    """The keywords of `list()`. BadParameter for what those cannot be."""
+    from kron.core.timer_query import read_timer_query
+
+    asked: ListOptions = {
         "state": states or None,
         "metadata": metadata_of(metadata),
         "match": match,
         "limit": limit,
         "offset": offset,
     }
+    with usage():
+        read_timer_query(asked)
+    return asked
 
 
 def history_options(
@@ -51,8 +60,11 @@ def history_options(
     limit: int,
     offset: int,
 ) -> HistoryOptions:
-    """The keywords of `history()`; instants have a zone by now."""
-    return {
+    """The keywords of `history()`; instants have a zone by now. BadParameter for what those cannot
+    be."""
+    from kron.core.row_query import read_row_query
+
+    asked: HistoryOptions = {
         "state": states or None,
         "since": since,
         "until": until,
@@ -60,20 +72,45 @@ def history_options(
         "limit": limit,
         "offset": offset,
     }
+    with usage():
+        read_row_query(None, asked, time.time_ns() // 1000)
+    return asked
 
 
 def metadata_of(pairs: list[str] | None) -> dict[str, Any] | None:
-    """`PATH=VALUE` as a filter: a value that is JSON (3, true, null, "3") is that, any other is a
-    text."""
-    import orjson
-
+    """`PATH=TEXT` as a filter, or `PATH:=JSON`."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         path, equals, value = pair.partition("=")
+        is_json = path.endswith(":")
+        path = path.removesuffix(":")
         if not path or not equals:
-            raise typer.BadParameter(f"{pair!r} is not PATH=VALUE.", param_hint="--metadata")
-        try:
-            found[path] = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            found[path] = value
+            raise _wrong(f"{pair!r} is not PATH=TEXT, or PATH:=JSON")
+        if path in found:
+            raise _wrong(f"{path} is given twice, and would have to be both")
+        found[path] = _json(pair, value) if is_json else value
     return found or None
+
+
+def _json(pair: str, value: str) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as exc:
+        raise _wrong(f"{pair!r}: {value} is not JSON; a text is PATH=TEXT") from exc
+
+
+def _wrong(text: str) -> typer.BadParameter:
+    return typer.BadParameter(text, param_hint="--metadata")
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """What a filter refuses is a mistake on the command line."""
+    from kron.core.errors import ScheduleError
+
+    try:
+        yield
+    except (ScheduleError, TypeError) as exc:
+        raise typer.BadParameter(str(exc)) from exc

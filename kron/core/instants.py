@@ -8,6 +8,7 @@ from .errors import ScheduleError, brief
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_OF_SCHEDULE = ("at", "not_before", "not_after")
 _FIRST = (datetime(1, 1, 3, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 29, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
@@ -49,9 +50,10 @@ def parse_instant(value: object, zone: tzinfo | None, *, argument: str) -> int:
         )
     if moment.tzinfo is None or moment.utcoffset() is None:
         if zone is None:
+            hint = "; schedule() takes timezone= for it" if argument in _OF_SCHEDULE else ""
             raise ScheduleError(
                 f"{argument}={brief(value)} has no time zone. Give it one, such as"
-                " '2027-01-01T09:00:00+01:00'; schedule() takes timezone= for it."
+                f" '2027-01-01T09:00:00+01:00'{hint}."
             )
         moment = moment.replace(tzinfo=zone)
     if not _FIRST <= (us := to_us(moment)) <= _LAST:

@@ -169,8 +169,13 @@ def read_ago(since: object, tz: tzinfo | None, now_us: int, *, argument: str) ->
     is_ago = isinstance(since, timedelta | int | float)
     if is_ago or (isinstance(since, str) and since.endswith(("w", "d", "h", "m", "s"))):
         return now_us - parse_duration(cast(Duration, since), argument=argument)
-    if isinstance(since, datetime | str):
+    if isinstance(since, datetime):
         return parse_instant(since, tz, argument=argument)
+    if isinstance(since, str):
+        try:
+            return parse_instant(since, tz, argument=argument)
+        except ScheduleError as exc:
+            raise ScheduleError(f"{exc} A duration such as '2h' means: that long ago.") from exc
     raise TypeError(
         f"{argument} must be an aware datetime, an ISO 8601 string or a duration, not"
         f" {type(since).__name__}."

@@ -174,7 +174,9 @@ def _standing(
     *,
     is_carried: bool,
 ) -> tuple[str, int | None]:
-    word = _state_word(values, runs, is_orphan=is_carried and timer.bound_us is None)
+    is_over = values["next_us"] is None and values["definition"].is_one_shot and not runs
+    is_orphan = is_carried and timer.bound_us is None and not is_over  # which needs no callable
+    word = _state_word(values, runs, is_orphan=is_orphan)
     if is_invalid(state, values["definition"]):
         word = "invalid"
     return word, _next_us(state, timer, values, runs, word)

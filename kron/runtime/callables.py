@@ -106,9 +106,17 @@ class Target:
                 return True
             if not self._fits(signature, with_context=False):
                 self._check(signature, with_context=True)
+                self._refuse_unbound(first.name)
                 return True
         self._check(signature, with_context=False)
         return False
+
+    def _refuse_unbound(self, name: str) -> None:
+        if name in ("self", "cls"):
+            raise TypeError(
+                f"{self.name} is a method, and there is no object to call it on; schedule that of"
+                " an object: schedule(..., thing.method)."
+            )
 
     def _fits(self, signature: inspect.Signature, *, with_context: bool) -> bool:
         try:

@@ -106,7 +106,7 @@ class Census:
             return "invalid"
         if timer.paused is not None:
             return "paused"
-        if timer.bound_us is None:
+        if timer.bound_us is None and not timer.is_finished:
             return "orphaned"
         if timer.open:
             runs = [run for id_ in timer.open if (run := self._state.runs.get(id_)) is not None]

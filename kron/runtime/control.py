@@ -181,7 +181,8 @@ class Control:
         if host.engine.thread == threading.get_ident():
             raise InsideEventLoop(
                 f"{verb}() waits for the disk, and this is the scheduler's own thread; inside the"
-                f" event loop use: await kron.{async_verb or 'a' + verb}(...)"
+                f" event loop use: await kron.{async_verb or 'a' + verb}(...), or that of your own"
+                " Scheduler."
             )
 
     def submit(

@@ -200,7 +200,8 @@ def _look_at(
         definition, next_us = timer.definition, timer.next_us
         is_usual = not (timer.open or timer.paused or definition.terms.is_particular)
         if is_usual and is_plain and timer.stamp != step:  # in a tenth of the time
-            is_orphan = is_carried and timer.bound_us is None
+            is_over = next_us is None and definition.is_one_shot
+            is_orphan = is_carried and timer.bound_us is None and not is_over
             word = "orphaned" if is_orphan else timer.mark.value or "scheduled"
             if shift_us and next_us is not None and definition.is_elapsed:
                 next_us += shift_us
