@@ -12,7 +12,7 @@ from kron.core.errors import ScheduleError, brief
 from kron.core.keywords import check_keywords
 from kron.core.steering import Ago, read_since
 from kron.core.terms import Duration, Hook
-from kron.runtime.hooks import NO_HOOKS, HookSet, read_hooks
+from kron.runtime.hook_set import NO_HOOKS, HookSet, read_hooks
 from kron.runtime.host import Host, Keeping
 from kron.runtime.keeping import keeping
 from kron.server.loading import load_serve

@@ -44,7 +44,7 @@ from kron.runtime.clock import Clock, SystemClock
 from kron.runtime.command import Command
 from kron.runtime.control import Control
 from kron.runtime.enrolment import Enrolment
-from kron.runtime.hooks import NO_HOOKS, read_hooks
+from kron.runtime.hook_set import NO_HOOKS, read_hooks
 from kron.runtime.host import Host
 from kron.runtime.leaving import leave
 from kron.runtime.program import drain_at_exit, forget_in_child

@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from kron.cli.main import app
+from kron.core import cut
 from kron.core.errors import UnknownTimer
 from kron.scheduler import Scheduler
+from kron.server.verify import verify
 from kron.storage.history import Search
 from kron.storage.memory import MemoryLog
 from tests.waiting import eventually
@@ -235,3 +237,35 @@ def test_the_files_are_changed_after_a_trim(live, place) -> None:
         assert done.exit_code == 0, done.output
     second = live()
     assert second.status("a")["state"] == "paused" and second.status("a")["succeeded"] == 7
+
+
+def test_a_directory_of_a_kron_that_counted_less_is_read_and_proved(
+    place, live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its snapshots say nothing of durations and streaks: those count from then on."""
+    plain = cut._timer_row
+
+    def former(timer, image):
+        row = plain(timer, image)
+        return row if len(row) == 8 else [*row[:17], *row[20:]]
+
+    scheduler = live()
+    with monkeypatch.context() as patch:
+        patch.setattr(cut, "_timer_row", former)
+        run(scheduler, "a", 5)
+        scheduler.backfill("b", since="3h")
+        eventually(lambda: scheduler.status("b")["succeeded"] == 3)
+        compact(scheduler)
+        scheduler.shutdown()
+    assert verify(str(place))["ok"]
+    again = live()
+    assert (again.status("a")["succeeded"], again.status("a")["ok_streak"]) == (5, 0)
+    assert again.status("a")["duration_p50_ms"] is None
+    run(again, "a", 2)
+    assert again.status("a")["ok_streak"] == again.status("a")["longest_ok_streak"] == 2
+    assert len(again.history("b")) == 3
+    assert again.backfill("b", since="3h", dry_run=True)["done"] == 3
+    compact(again)
+    again.shutdown()
+    proof = verify(str(place))
+    assert proof["ok"], proof

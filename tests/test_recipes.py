@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -223,9 +224,7 @@ def test_the_runs_end_before_the_pool_does(orders):
 @pytest.fixture
 def standby(tmp_path):
     write_files("fastapi", tmp_path)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (command,) = (each for each in blocks("fastapi", "console") if "--workers" in each)
     words = [*shlex.split(command[2:]), "--port", str(port)]
     argv = [sys.executable, "-m", *words]
@@ -275,6 +274,12 @@ def test_a_worker_that_stands_by_serves_and_ends_without_the_timers(tmp_path, mo
     finally:
         other.shutdown()
         kron.remove("beat")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def status_code(url):
@@ -402,6 +407,124 @@ def test_a_tenant_has_five_runs_at_once_and_the_others_do_not_wait_for_it(tenant
         clock.drive(clock.advance("3h"))
         assert most == {"acme": 5, "bolt": 1}
         assert len(client.get("/timers/r7/history", headers=ACME).json()) == 1
+
+
+# -- a live stream of events ---------------------------------------------------------------------
+
+EVERY_SECOND = {"kind": "report", "subject": "sales", "cron": "* * * * * *"}
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts live.py, with streams of a second, in a session of its own, always on one port."""
+    write_files("fastapi", tmp_path)
+    live = tmp_path / "live.py"
+    program = live.read_text()
+    assert "\nSTREAM_S = 2 " in program
+    live.write_text(program.replace("STREAM_S = 2 ", "STREAM_S = 1 "))
+    shutil.copy(EXAMPLE, tmp_path)
+    served, port = [], free_port()
+
+    def start(*options):
+        printed = tmp_path / f"printed-{len(served)}"
+        argv = [sys.executable, "-m", "uvicorn", "live:app", "--port", str(port), *options]
+        with printed.open("w") as file:
+            served.append(
+                subprocess.Popen(
+                    argv, cwd=tmp_path, stdout=file, stderr=file, start_new_session=True
+                )
+            )
+        until(lambda: "Uvicorn running on" in printed.read_text())
+        return served[-1], printed
+
+    yield start, f"http://127.0.0.1:{port}"
+    for each in served:
+        with suppress(ProcessLookupError):
+            os.killpg(each.pid, signal.SIGKILL)
+        each.wait(PATIENCE_S)
+
+
+def event_source(url, headers, streams):
+    """The events as a browser gets them: it comes back, with the last id, when a stream ends."""
+    last = {}
+    while True:
+        request = urllib.request.Request(url, headers={**headers, **last})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as stream:
+                streams.append(last)
+                fields = {}
+                for line in stream:
+                    name, _, value = line.decode().rstrip("\n").partition(": ")
+                    if name:
+                        fields[name] = value
+                        continue
+                    last = {"Last-Event-ID": fields["id"]}
+                    if "data" in fields:
+                        yield json.loads(fields["data"])
+                    fields = {}
+        except urllib.error.URLError as exc:
+            assert isinstance(exc.reason, ConnectionError), exc
+        time.sleep(0.25)
+
+
+def follow(source, streams, number):
+    """Until that stream tells of a run that has succeeded. The client holds it open still."""
+    seen = [next(source)]
+    while len(streams) < number or seen[-1]["type"] != "RUN_SUCCEEDED":
+        seen.append(next(source))
+    return seen
+
+
+def interrupt(server, printed):
+    """One Ctrl-C, as a terminal sends it: how long it took, and nothing was amiss."""
+    began_s = time.monotonic()
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.wait(PATIENCE_S) == 0
+    assert not re.search("Traceback|ERROR|Error", printed.read_text())
+    return time.monotonic() - began_s
+
+
+def recorded(place, timer, seen):
+    """The indexes of the timer's events in the log, from the first to the last of those seen."""
+    scheduler, found = kron.Scheduler(), []
+    scheduler.start(place / ".kron")
+    try:
+        with scheduler.subscribe(after=seen[0]["index"] - 1) as subscription:
+            for event in subscription:
+                if event.index > seen[-1]["index"]:
+                    return found
+                if getattr(event, "timer", None) == timer:
+                    found.append(event.index)
+    finally:
+        scheduler.shutdown()
+
+
+def put(url, value, headers):
+    body = json.dumps(value).encode()
+    headers = {**headers, "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method="PUT")) as answer:
+        assert answer.status == 200
+
+
+def test_a_live_stream_holds_up_no_end_and_loses_nothing_by_it(serve, tmp_path):
+    start, url = serve
+    server, printed = start()
+    streams = []
+    source = event_source(f"{url}/events", ACME, streams)
+    for headers in (ACME, BOLT):
+        put(f"{url}/timers/tick", EVERY_SECOND, headers)
+    seen = follow(source, streams, 1)
+    assert interrupt(server, printed) < 5
+
+    server, printed = start("--reload")
+    seen += follow(source, streams, 2)
+    (tmp_path / "live.py").touch()
+    until(lambda: printed.read_text().count("startup complete") == 2)
+    seen += follow(source, streams, 3)
+    assert interrupt(server, printed) < 5
+
+    source.close()
+    assert [event["index"] for event in seen] == recorded(tmp_path, "acme.tick", seen)
 
 
 # -- Jupyter and scripts -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import kron
 from kron.core.definition import SELECTORS
 from kron.core.terms import READ, ScheduleOptions
 from kron.opening import StartOptions
-from kron.runtime.hooks import HookSet
+from kron.runtime.hook_set import HookSet
 from kron.scheduler import Scheduler
 from tests.waiting import eventually
 

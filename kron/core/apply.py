@@ -200,7 +200,7 @@ def _run_cancelled(state: State, id_: int, event: ev.RunCancelled) -> None:
         take_back(timer, run, state.to_own(timer, run.scheduled_us), state.shift_us)
     if timer.definition.kind in ONE_SHOT_KINDS:
         _mark(timer, Mark.CANCELLED)
-    took_us = event.at_us - event.started_us if event.started_us is not None else None
+    took_us = None if event.started_us is None else max(0, event.at_us - event.started_us)
     _note(timer, "c", "CANCELLED", last_run_us=event.at_us, last_took_us=took_us)
     _go_on(state, timer, event.next_us)
     state.ring.append((id_, event))

@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from .errors import ScheduleError, brief
 from .keywords import meant
 
+MOST = 1 << 53
+"""More than this is as good as all."""
+
 
 def read_words(
     value: object, known: Mapping[str, str], argument: str, shown: Collection[str]
@@ -50,4 +53,4 @@ def _count(value: object, argument: str) -> int:
         raise TypeError(f"{argument} must be a whole number, not {brief(value)}.")
     if value < 0:
         raise ScheduleError(f"{argument}={brief(value)} must be a whole number from 0 on.")
-    return int(value)
+    return min(int(value), MOST)

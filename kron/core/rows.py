@@ -93,13 +93,13 @@ def _failed(id_: int, e: ev.RunFailed) -> Row:
 
 
 def _dead(id_: int, e: ev.RunDead) -> Row:
-    run = (e.run, e.attempt, e.started_us, e.at_us - e.started_us)
+    run = (e.run, e.attempt, e.started_us, max(0, e.at_us - e.started_us))
     row = Row(id_, e.timer, "DEAD", e.at_us, e.scheduled_us, *run, e.error, e.reason)
     return row._replace(cause=e.cause, exit_code=e.exit_code)
 
 
 def _cancelled(id_: int, e: ev.RunCancelled) -> Row:
-    took_us = None if e.started_us is None else e.at_us - e.started_us
+    took_us = None if e.started_us is None else max(0, e.at_us - e.started_us)
     run = (e.run, e.attempt, e.started_us, took_us)
     row = Row(id_, e.timer, "CANCELLED", e.at_us, e.scheduled_us, *run, "", e.reason)
     return row._replace(cause=e.cause)

@@ -50,6 +50,10 @@ class TimerQuery(NamedTuple):
         """Whether the timer is one of them, by what it is. (Its state has its own turn.)"""
         if self.metadata and not meets(terms.metadata, self.metadata):
             return False
+        return self.fits_pattern(name, terms)
+
+    def fits_pattern(self, name: str, terms: Terms) -> bool:
+        """Whether the pattern is found in what it is looked for in."""
         if self.pattern is None or self.pattern.search(name) is not None:
             return True
         found = candidate(name, terms.command)[1:] if terms.command is not None else ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any, cast
 
 from typing_extensions import TypedDict
@@ -13,6 +12,7 @@ from .duration import format_duration
 from .durations import percentiles_ms
 from .ids import run_id_text
 from .instants import text
+from .json_values import copied
 from .model import Definition, Kind, Now, RunState
 from .run_views import (
     BackfillStatus,
@@ -244,9 +244,9 @@ def describe(definition: Definition) -> TimerDescription:
         "executor": terms.executor or None,
         "command": None if terms.command is None else terms.command.line,
         "command_hash": None if terms.command is None else terms.command.hash,
-        "args": deepcopy(list(terms.args)),
-        "kwargs": deepcopy(terms.kwargs or {}),
-        "metadata": deepcopy(terms.metadata or {}),
+        "args": copied(list(terms.args)),
+        "kwargs": copied(terms.kwargs or {}),
+        "metadata": copied(terms.metadata or {}),
         "description": terms.description,
         "source": terms.source or None,
     }

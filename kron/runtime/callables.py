@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from .command import Command, importable_name
 
 if TYPE_CHECKING:
-    from .hooks import HookSet
+    from .hook_set import HookSet
 
 Lane: TypeAlias = Literal["task", "thread", "process"]
 """Which executor carries it out: on the loop, in a thread, or in a process of its own."""

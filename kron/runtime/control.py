@@ -21,6 +21,7 @@ from kron.core.errors import (
 
 from .context import CURRENT
 from .engine import Engine
+from .hooks import CURRENT_HOOK
 from .host import Host
 from .listing import Slices, run_out
 from .program import refuse_platform, run_in_thread
@@ -242,4 +243,5 @@ def _request(host: Host | None, timeout: float) -> StopRequest | None:
         return None
     job = CURRENT.get()
     own_run = job.run if job is not None and job.log_id == host.log.log_id else None
-    return StopRequest(float(timeout), own_run)
+    log_id, hook = CURRENT_HOOK.get() or ("", None)
+    return StopRequest(float(timeout), own_run, hook if log_id == host.log.log_id else None)

@@ -71,7 +71,7 @@ class Engine:
         self.threads = Threads(self.hand_in, self._adopt, self.loop)
         self.processes = Processes(self.hand_in, outputs, Providers())
         self.meter = Meter()
-        self.hooks = Hooks(machine.state, log.log_id, self.loop, self._wake)
+        self.hooks = Hooks(machine.state, log.log_id, self.loop)
         self.observers: list[Callable[[Step], None]] = [self.meter.see, self.hooks.see]
         self._lanes: dict[Lane, Callable[[Job], None]] = {
             "task": self.tasks.start,
@@ -282,9 +282,11 @@ class Engine:
         """What a registration brought is what its timer calls from now on."""
         callers, timers = self._callers, self.machine.state.timers
         for command, _ in step.answers:
-            caller = callers.get(id(command))
-            if caller is not None and caller[1] is not None and caller[1].name in timers:
-                timers[caller[1].name].target = caller[1].target
+            _, brought = callers.get(id(command)) or (None, None)
+            if brought is not None and (timer := timers.get(brought.name)) is not None:
+                timer.target = brought.target
+                if self.hooks.unbound:
+                    self.hooks.bind(timer)
 
     def _answer(self, step: Step) -> None:
         callers = self._callers
@@ -327,9 +329,8 @@ class Engine:
 
     @property
     def is_asleep(self) -> bool:
-        """True while it waits for a deadline or a word and has neither, and no hook goes on."""
-        is_waiting = self._sleeper is not None and not self._sleeper.done()
-        return is_waiting and not self._inbox and self.hooks.is_idle
+        """True while the engine waits for a deadline or a word, and has neither."""
+        return self._sleeper is not None and not self._sleeper.done() and not self._inbox
 
     def look(self) -> None:
         """Take a turn although nothing is due: the clocks may have stepped."""
@@ -374,6 +375,7 @@ class Engine:
 
     def _refuse_all(self) -> None:
         """Nobody waits for ever: whatever has no answer yet gets this one."""
+        self.reading.refuse(self.stopped_error)
         self._inbox.clear()
         while self._callers:
             try:

@@ -32,7 +32,7 @@ from .collector import LARGE, give_back, paused, set_apart
 from .compaction import Compaction, Retention
 from .engine import Engine
 from .failures import describe
-from .hooks import NO_HOOKS
+from .hook_set import NO_HOOKS
 from .leftovers import end_leftovers
 from .narrator import Narrator
 from .output import Outputs
@@ -217,9 +217,12 @@ class Host:
                 request.answer(error=str(exc))
 
     async def linger(self) -> None:
-        """After a failure, on a loop that is to be closed: let the callbacks come to their end."""
-        if self.engine is not None and self.engine.failure is not None:
-            await self.engine.tasks.ended()
+        """On a loop that is to be closed: let a hook that asked for the end come to its own, and
+        after a failure the callbacks."""
+        if self.engine is not None:
+            await self.engine.hooks.linger()
+            if self.engine.failure is not None:
+                await self.engine.tasks.ended()
 
     async def _live(self, engine: Engine, compaction: Compaction, start: c.Start) -> None:
         async with create_task_group() as group:
@@ -239,7 +242,8 @@ class Host:
                 without = "the control socket is closed"
                 group.start_soon(self._beside, engine, door, door_logger, without)
             await self._until_over(engine)
-            await engine.hooks.finish(self._left_s(engine))
+            own = {request.own_hook for request in self._requests}
+            await engine.hooks.finish(self._left_s(engine), own)
             group.cancel_scope.cancel()
 
     def _prepare_outputs(self) -> None:
@@ -250,6 +254,7 @@ class Host:
     def _say_started(self, engine: Engine, durable: Future[Any]) -> None:
         self._no_collections.close()
         self._has_started.set()
+        engine.hooks.is_young = False
         if durable.exception() is None:
             self._is_apart = set_apart(len(engine.machine.state.timers))
             self.started.set_result(engine)

@@ -13,6 +13,8 @@ from itertools import islice
 from time import perf_counter
 from typing import Generic, NamedTuple, TypeVar
 
+from kron.core.metadata import is_same
+from kron.core.model import Mark
 from kron.core.state import State
 from kron.core.things import Timer
 from kron.core.timer_query import TimerQuery
@@ -25,6 +27,15 @@ LAST = 1 << 62
 """The next run of a timer that has none."""
 RUN_LENGTH = 512
 """So many are sorted at once: half a millisecond."""
+
+FEW = 4_096
+"""So many may be kept in order all the while: what lies behind them needs no look."""
+LOOKS = 5
+"""How often a page is looked for of which some timers have got another state meanwhile."""
+
+CALM = {"scheduled", "orphaned", "invalid"}
+"""States of timers of which nothing else is to be seen: no run, no pause, no mark."""
+_NO_MARK = Mark.NONE
 
 T = TypeVar("T")
 Slices = Generator[None, None, T]
@@ -69,19 +80,22 @@ K = TypeVar("K", Found, Made)
 class Smallest(Generic[K]):
     """The smallest of many things, at most `reach` of them (None: all), in order; in short sorts.
 
-    `bound` is a thing of which no equal or larger one needs to be added; None at first.
+    `bound` is a thing of which no equal or larger one needs to be added; None at first. `count`
+    were added.
     """
 
     def __init__(self, reach: int | None) -> None:
         self.bound: K | None = None
+        self.count = 0
         self._reach = reach
-        self._is_few = reach is not None and reach <= RUN_LENGTH
+        self._is_few = reach is not None and reach <= FEW
         self._runs: list[list[K]] = []
         self._new: list[K] = []
 
     def add(self, things: list[K]) -> None:
         """Some more, in no order."""
         self._new += things
+        self.count += len(things)
         if len(self._new) >= RUN_LENGTH:
             self._sort()
 
@@ -113,8 +127,11 @@ def in_order(
     if query.limit == 0:
         return []
     pace = Pace()
-    found = yield from _find(state, query, pace, is_carried=is_carried)
-    made = yield from _make(state, found, query, status_of, pace)
+    for _ in range(LOOKS):
+        found = yield from _find(state, query, pace, is_carried=is_carried)
+        made = yield from _make(state, found, query, status_of, pace)
+        if query.reach is None or found.count < query.reach or made.count == query.limit:
+            break
     rows: list[TimerStatus] = []
     for part in _parts(made):
         rows += [each.row for each in part]
@@ -192,17 +209,27 @@ def _look_at(
             or each.paused
             or each.stamp == step
         ]
-    if query.metadata or query.pattern:
-        part = [each for each in part if query.wants(each.name, each.definition.terms)]
+    if query.states is not None and not query.states & CALM:  # so something has happened to it
+        part = [
+            each
+            for each in part
+            if each.open or each.paused or each.stamp == step or each.mark is not _NO_MARK
+        ]
+    part = _fitting(part, query)
     is_plain = not state.unknown_zones
     wanted: list[Found] = []
     for timer in part:
         definition, next_us = timer.definition, timer.next_us
-        is_usual = not (timer.open or timer.paused or definition.terms.is_particular)
-        if is_usual and is_plain and timer.stamp != step:  # in a tenth of the time
-            is_over = next_us is None and definition.is_one_shot
-            is_orphan = is_carried and timer.bound_us is None and not is_over
-            word = "orphaned" if is_orphan else timer.mark.value or "scheduled"
+        pause = timer.paused
+        is_usual = not (timer.open or definition.terms.is_particular) and timer.stamp != step
+        if is_usual and is_plain and (pause is None or pause.until_us is None):
+            # In a tenth of the time: nearly all are like this.
+            if pause is not None:
+                word, next_us = "paused", None
+            elif is_carried and timer.bound_us is None and not timer.is_finished:
+                word = "orphaned"
+            else:
+                word = timer.mark.value or "scheduled"
             if shift_us and next_us is not None and definition.is_elapsed:
                 next_us += shift_us
         else:
@@ -213,6 +240,30 @@ def _look_at(
             wanted.append(Found(next_us, timer.name, timer))
     if wanted:
         found.add(wanted)
+
+
+def _fitting(part: list[Timer], query: TimerQuery) -> list[Timer]:
+    """Those that the question concerns by what they are; a condition asks who is left of the one
+    before."""
+    for condition in query.metadata:
+        path, value = condition.path, condition.value
+        if len(condition.keys) == 1:
+            part = [
+                each
+                for each in part
+                if (known := each.definition.terms.metadata) is not None
+                if path in known and known[path] == value and is_same(known[path], value)
+            ]
+        else:
+            part = [
+                each
+                for each in part
+                if (known := each.definition.terms.metadata) is not None
+                if condition.is_met(known)
+            ]
+    if query.pattern is not None:
+        part = [each for each in part if query.fits_pattern(each.name, each.definition.terms)]
+    return part
 
 
 def _parts(things: Iterable[T]) -> Iterator[list[T]]:

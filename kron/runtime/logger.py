@@ -17,6 +17,7 @@ def tell(
     timer: str | None = None,
     run: str | None = None,
     attempt: int | None = None,
+    logger: logging.Logger = _logger,
 ) -> None:
     """Log it, with what is known of `timer`, `run` (as people see it) and `attempt` as `extra`.
 
@@ -26,7 +27,7 @@ def tell(
     about = {"timer": timer, "run": run, "attempt": attempt}
     extra = {name: value for name, value in about.items() if value is not None}
     try:
-        _logger.log(level, text, *args, extra=extra, stacklevel=2)
+        logger.log(level, text, *args, extra=extra, stacklevel=2)
     except Exception as exc:
         with suppress(OSError, ValueError):  # stderr is gone
             print_exception(exc)

@@ -15,7 +15,7 @@ from kron.core.duration import format_duration
 from kron.core.ids import run_id_text
 from kron.core.instants import from_us
 from kron.core.machine import Step
-from kron.core.model import Cause, Stop
+from kron.core.model import Cause, Reason, Stop
 from kron.core.state import State
 
 from .logger import is_heard, tell
@@ -112,6 +112,8 @@ def _skipped(event: ev.RunSkippedOverlap) -> tuple[int, str]:
 
 
 def _missed(event: ev.RunMissed) -> tuple[int, str]:
+    if event.reason == Reason.PAST:  # there is a warning of it
+        return WARNING, ""
     first, last = _at(event.first_us), _at(event.last_us)
     when = first if event.moments == 1 else f"{first} to {last}, {event.moments} moments"
     return WARNING, f"missed ({event.reason}): {when}"

@@ -23,7 +23,7 @@ from kron.storage.log import Log
 from .clock import Clock
 from .history import Past, past
 from .listing import Slices, in_order, names_of
-from .promise import promise
+from .questions import Questions
 from .story import Story, story_of
 
 T = TypeVar("T")
@@ -50,48 +50,23 @@ class Reading:
     def __init__(
         self, machine: Machine, log: Log, clock: Clock, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._loop = loop
+        self._questions = Questions(loop)
         self._machine = machine
         self._log = log
         self._clock = clock
 
     def ask(self, question: Callable[[Reading], T]) -> Future[T]:
-        """Have a question answered on the loop; thread-safe."""
-        future: Future[T] = promise()
-
-        def answer() -> None:
-            try:
-                future.set_result(question(self))
-            except BaseException as exc:
-                future.set_exception(exc)
-
-        return self._begin(answer, future)
+        """Have a question answered on the loop; thread-safe. KronStopped if the engine has ended
+        before."""
+        return self._questions.put(lambda: question(self))
 
     def ask_long(self, question: Callable[[Reading], Slices[T]]) -> Future[T]:
-        """Have a question answered on the loop that takes long: in slices, with turns of the loop
-        between them; thread-safe."""
-        future: Future[T] = promise()
-        slices = question(self)
+        """As `ask`, of one that takes long: in slices, with turns of the loop between them."""
+        return self._questions.put_long(question(self))
 
-        def go_on() -> None:
-            try:
-                next(slices)
-            except StopIteration as end:
-                future.set_result(end.value)
-            except BaseException as exc:
-                future.set_exception(exc)
-            else:
-                self._loop.call_soon(go_on)
-
-        return self._begin(go_on, future)
-
-    def _begin(self, answer: Callable[[], None], future: Future[T]) -> Future[T]:
-        try:
-            self._loop.call_soon_threadsafe(answer)
-        except RuntimeError:
-            error = KronStopped("the scheduler has stopped: its event loop was closed.")
-            future.set_exception(error)
-        return future
+    def refuse(self, refusal: Callable[[], KronStopped]) -> None:
+        """The engine has ended: whoever still waits for an answer is told so."""
+        self._questions.refuse(refusal)
 
     def status(self, name: str) -> TimerStatus | None:
         """The timer of that name as a dict."""

@@ -21,7 +21,7 @@ from kron.core.views import WAITING, TimerStatus, waiting_status
 
 from .callables import Target, callable_name, place_of
 from .command import Command, resolve
-from .hooks import HookSet, read_hooks
+from .hook_set import HookSet, read_hooks
 
 F = TypeVar("F", bound=Callable[..., Any])
 

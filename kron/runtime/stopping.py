@@ -44,13 +44,17 @@ def empty_report(error: str | None = None) -> ShutdownReport:
 
 
 class StopRequest:
-    """A call of `shutdown`: how long to wait, for which run not, and who wants the report."""
+    """A call of `shutdown`: how long to wait, for which run or hook not, and who wants the
+    report."""
 
-    __slots__ = ("final", "own_run", "report", "timeout_s")
+    __slots__ = ("final", "own_hook", "own_run", "report", "timeout_s")
 
-    def __init__(self, timeout_s: float, own_run: int | None = None) -> None:
+    def __init__(
+        self, timeout_s: float, own_run: int | None = None, own_hook: int | None = None
+    ) -> None:
         self.timeout_s = timeout_s
         self.own_run = own_run
+        self.own_hook = own_hook
         self.final: ShutdownReport | None = None
         self.report: Future[ShutdownReport] = promise()
 

@@ -11,6 +11,8 @@ from kron.core.things import Run, Tally, Timer
 NAMED = 20
 """More differences than this are only counted."""
 _SHORT = 60
+COUNTED_LATER = {"took", "streak", "longest"}
+"""A log may be older than these: then its snapshots count from a later run on than the records."""
 _HEAD = ("index", "shift_us", "lives", "eras", "era_us", "high_us", "seen_us", "last_us")
 
 
@@ -71,9 +73,20 @@ def _unequal(what: str, ours: Any, theirs: Any) -> Iterator[str]:
         return
     if isinstance(ours, Tally) and isinstance(theirs, Tally):
         for name in Tally._fields:
-            yield from _unequal(f"{what}.{name}", getattr(ours, name), getattr(theirs, name))
+            mine, other = getattr(ours, name), getattr(theirs, name)
+            if not (name in COUNTED_LATER and _is_part(mine, other)):
+                yield from _unequal(f"{what}.{name}", mine, other)
         return
     yield f"{what} is {_short(ours)} in the snapshot, {_short(theirs)} by the records"
+
+
+def _is_part(ours: Any, theirs: Any) -> bool:
+    """Whether the one is of the latest of those runs that the other is of."""
+    if isinstance(ours, str):
+        return str(theirs).endswith(ours)
+    if isinstance(ours, int):
+        return bool(ours * theirs >= 0 and abs(ours) <= abs(theirs))
+    return all(mine <= other for mine, other in zip(ours, theirs, strict=True))
 
 
 def _short(value: Any) -> str:

@@ -33,7 +33,7 @@ from kron.opening import StartOptions, file_log, read_start
 from kron.runtime.callables import Target
 from kron.runtime.command import Command
 from kron.runtime.enrolment import Declaration
-from kron.runtime.hooks import HookSet, read_hooks
+from kron.runtime.hook_set import HookSet, read_hooks
 from kron.runtime.registry import Origin
 
 from .declared import Declared, Mistake, Place, Timer

@@ -21,6 +21,7 @@ from kron.core.model import Now
 from kron.core.terms import Duration
 from kron.runtime.context import CURRENT
 from kron.runtime.engine import Engine
+from kron.runtime.hooks import CURRENT_HOOK
 
 from .crew import POLITE_TURNS, QUIET_TURNS, Crew
 from .driving import drive, is_inside_loop, outcome, owned
@@ -337,9 +338,7 @@ class VirtualClock:
     def _fall_asleep(
         self, span_us: int, wake: Callable[[], object], loop: asyncio.AbstractEventLoop | None
     ) -> Call:
-        job = CURRENT.get()
-        attempt: Attempt | None = None if job is None else (job.log_id, job.run, job.attempt)
-        sleep = Sleep(attempt, is_thread=loop is None)
+        sleep = Sleep(_attempt(), is_thread=loop is None)
         call = Call(wake, loop, sleep)
         with self._lock:
             self._owed.add(self._now.elapsed_us + span_us, call)
@@ -373,8 +372,16 @@ def _signed_us(duration: Duration) -> int:
     return parse_duration(duration, argument="duration")
 
 
+def _attempt() -> Attempt | None:
+    """Which callback this code is part of, or which hook."""
+    job, hook = CURRENT.get(), CURRENT_HOOK.get()
+    if job is not None:
+        return job.log_id, job.run, job.attempt
+    return None if hook is None else (hook[0], -hook[1], 0)
+
+
 def _refuse_inside(verb: str) -> None:
-    if CURRENT.get() is not None:
+    if _attempt() is not None:
         raise RuntimeError(
             f"{verb}() in a callback would wait for that callback; there, use clock.sleep()."
         )

@@ -55,6 +55,7 @@ class Crew:
         """An engine has begun."""
         with self._lock:
             self._engines = [*self.engines, engine]
+        engine.hooks.on_rest = self.tell
         self.tell()
 
     def leave(self, engine: Engine) -> None:
@@ -162,7 +163,8 @@ class Crew:
     def _rests(self, engine: Engine) -> bool:
         log_id, runs = engine.log.log_id, engine.machine.state.runs
         under_way = ((log_id, run, runs[run].attempt) for run in engine.running())
-        return all(attempt in self._resting for attempt in under_way)
+        is_still = all(attempt in self._resting for attempt in under_way)
+        return is_still and engine.hooks.is_at_rest(self._resting)
 
     async def _news(
         self, here: asyncio.AbstractEventLoop, until_s: float, is_wanted: Callable[[], bool]

@@ -31,7 +31,7 @@ def busy_lines(engine: Engine, resting: Container[Attempt]) -> list[str]:
         f" {'thread' if run.id in in_threads else 'task'}"
         for run in list(runs.values())
         if run.is_under_way and (engine.log.log_id, run.id, run.attempt) not in resting
-    ]
+    ] + [f"  {timer}: a hook goes on" for timer in engine.hooks.restless(resting)]
 
 
 def waiting(engines: Iterable[Engine]) -> str:

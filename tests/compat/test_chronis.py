@@ -1,6 +1,8 @@
 """Chronis' verbs on Kron: jobs come, run, fail, pause, go, and survive a restart."""
 
+import asyncio
 import logging
+import re
 import subprocess
 import sys
 import textwrap
@@ -109,10 +111,21 @@ def test_an_unknown_keyword_is_a_type_error_that_names_the_one_that_was_meant(po
         polling.create_interval_job(func=nothing, second=3)
     with pytest.raises(TypeError, match="Did you mean day_of_week"):
         polling.create_cron_job(func=nothing, dayofweek=3)
-    with pytest.raises(TypeError, match="needs the keyword func="):
+    with pytest.raises(TypeError, match=r"create_interval_job\(\) missing .* 'func'"):
         polling.create_interval_job(seconds=3)
-    with pytest.raises(TypeError, match="needs the keyword run_date="):
+    with pytest.raises(TypeError, match=r"create_date_job\(\) missing .* 'run_date'"):
         polling.create_date_job(func=nothing)
+
+
+def test_the_function_and_the_date_may_come_by_position(polling):
+    assert polling.create_interval_job(nothing, seconds=5).trigger_args == {"seconds": 5}
+    assert polling.create_cron_job(nothing, hour=9).trigger_args == {"hour": 9}
+    by_position = polling.create_date_job(nothing, "2030-01-01 10:00:00")
+    by_keyword = polling.create_date_job(func=nothing, run_date="2030-01-01 10:00:00")
+    assert by_position == by_keyword
+    for create in (polling.create_interval_job, polling.create_cron_job):
+        with pytest.raises(TypeError, match="positional"):
+            create(nothing, "an-id", hour=9)
 
 
 def test_a_second_start_is_an_error_and_stop_says_what_became_of_the_jobs(polling):
@@ -265,17 +278,32 @@ def test_a_function_that_its_arguments_do_not_fit_is_warned_of(polling, caplog):
     assert "job beat: nothing cannot be called: too many positional arguments" in caplog.text
 
 
-def test_an_async_job_is_told_where_to_change_jobs_from(program):
-    async def chain():
-        try:
-            program.jobs.create_interval_job(job_id="next", func=nothing, hours=1)
-        except InsideEventLoop:
-            program.note(program.jobs.get_job("first").status)
+def test_an_async_job_is_told_how_to_change_jobs_there(polling):
+    verbs = [
+        (polling.create_interval_job, {"func": nothing, "hours": 1}),
+        (polling.create_cron_job, {"func": nothing, "hour": 1}),
+        (polling.create_date_job, {"func": nothing, "run_date": "2100-01-01"}),
+        (polling.pause_job, {"job_id": "first"}),
+        (polling.resume_job, {"job_id": "first"}),
+        (polling.delete_job, {"job_id": "first"}),
+        (polling.stop, {}),
+    ]
+    seen = []
 
-    program.jobs.create_date_job(job_id="first", func=chain, run_date=NEW_YEAR)
-    program.jobs.start()
-    program.advance("1s")
-    assert program.ran == [("running",)]
+    async def chain():
+        seen.append(polling.get_job("first").status)
+        for verb, keywords in verbs:
+            hint = rf"await asyncio\.to_thread\(scheduler\.{verb.__name__}, \.\.\.\)"
+            with pytest.raises(InsideEventLoop, match=hint):
+                verb(**keywords)
+            if verb != polling.stop:
+                await asyncio.to_thread(verb, **keywords)
+        seen.append(len(polling.query_jobs()))
+
+    polling.create_date_job(chain, datetime.now(UTC), job_id="first")
+    polling.start()
+    eventually(lambda: len(seen) == 2)
+    assert seen == ["running", 3]
 
 
 # -- creating -------------------------------------------------------------------------------------
@@ -309,6 +337,21 @@ def test_an_interval_needs_a_length(polling):
         polling.create_interval_job(func=nothing, hours="1")
     job = polling.create_interval_job(func=nothing, weeks=1, days=1, hours=1, minutes=1, seconds=1)
     assert job.trigger_args == {"seconds": 694_861}
+    assert polling.create_interval_job(func=nothing, days=36_525).trigger_type == "interval"
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        ({"seconds": -5}, "seconds=-5 must be a finite number, 0 or more."),
+        ({"seconds": float("nan")}, "seconds=nan must be a finite number, 0 or more."),
+        ({"days": 36_525, "seconds": 1}, "seconds=1, days=36525: an interval must be at most 100"),
+        ({"weeks": 10**400, "seconds": 0.5}, "an interval must be at most 100 years."),
+    ],
+)
+def test_a_length_out_of_bounds_is_told_in_words(polling, length, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        polling.create_interval_job(nothing, **length)
 
 
 @pytest.mark.parametrize(
@@ -371,6 +414,10 @@ def test_the_keywords_of_chronis_are_krons(polling):
     assert (status["missed_policy"], status["grace"]) == ("skip", "5m")
     job = polling.get_job("full")
     assert (job.max_retries, job.timeout_seconds, job.if_missed) == (4, 2.5, "skip")
+    assert (job.retry_delay_seconds, job.misfire_threshold_seconds) == (90, 300)
+    plain = polling.create_interval_job(nothing, hours=1, retry_delay_seconds=0)
+    assert (plain.retry_delay_seconds, plain.misfire_threshold_seconds) == (0, None)
+    assert polling.create_interval_job(nothing, hours=2).retry_delay_seconds == 60
 
 
 def test_each_kind_has_its_policy_for_missed_runs(polling):
@@ -449,6 +496,37 @@ def test_only_a_datetime_without_any_zone_follows_the_host(host, local):
     ]
 
 
+MOMENTS = """
+from datetime import datetime
+from kron.compat.chronis import PollingScheduler
+
+polling = PollingScheduler()
+polling.create_date_job(print, "2100-01-01T00:30:00Z", job_id="x")
+for minute in (29, 30):
+    for moment in (datetime(2100, 1, 1, 9, minute), f"2100-01-01T00:{minute}"):
+        print(len(polling.query_jobs({"next_run_time_lte": moment})))
+"""
+
+
+def test_the_datetime_of_a_filter_is_read_as_a_run_date_is():
+    assert run(MOMENTS, TZ="Asia/Tokyo") == ["0", "0", "1", "1"]
+
+
+@pytest.mark.parametrize("host", ["America/New_York", "Asia/Seoul"])
+def test_a_datetime_at_the_end_of_time_is_out_of_bounds_on_any_host(host):
+    program = """
+    from datetime import datetime
+    from kron.compat.chronis import PollingScheduler
+
+    for moment in (datetime.min, datetime.max):
+        try:
+            PollingScheduler().query_jobs({"next_run_time_lte": moment})
+        except ValueError as error:
+            print(str(error).partition("=")[0])
+    """
+    assert run(program, TZ=host) == ["next_run_time_lte", "next_run_time_lte"]
+
+
 def test_a_past_date_is_recorded_and_warned_of(program, caplog):
     create = program.jobs.create_date_job
     job = create(job_id="past", func=program.note, run_date="2026-12-31T23:00")
@@ -461,6 +539,10 @@ def test_a_past_date_is_recorded_and_warned_of(program, caplog):
     (row,) = program.jobs.kron.history("past")
     assert (row["status"], row["reason"]) == ("MISSED", "past")
     assert "past: its moment had passed" in caplog.text
+    found = program.jobs.query_jobs({"status": "pending", "trigger_type": "date"})
+    assert [(job.job_id, job.last_status) for job in found] == [("past", "MISSED: past")]
+    assert program.jobs.delete_job("past") is True
+    assert program.jobs.query_jobs() == []
 
 
 def test_a_date_of_the_last_minute_still_runs(program):
@@ -532,8 +614,10 @@ def test_retries_come_after_twice_the_delay_each_time(program):
     program.jobs.create_interval_job(job_id="beat", func=fails, hours=1, **retries)
     program.jobs.start()
     program.advance("1h")
-    assert program.jobs.get_job("beat").status is JobStatus.SCHEDULED
+    job = program.jobs.get_job("beat")
+    assert (job.status, job.retry_count) == (JobStatus.SCHEDULED, 1)
     program.advance("10m")
+    assert program.jobs.get_job("beat").retry_count == 0
     assert [since for (since,) in program.ran] == pytest.approx([0, 10, 30, 70], rel=0.2)
     assert program.jobs.get_job("beat").status is JobStatus.FAILED
 

@@ -1,6 +1,7 @@
 """`on_success` and `on_failure` are called as Chronis called them."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -54,6 +55,25 @@ def test_failure_is_told_once_after_the_last_attempt(told):
     assert (job_id, str(error), type(error)) == ("beat", "ValueError: no", JobFailed)
     assert isinstance(error, Exception)
     assert job.status is JobStatus.FAILED
+
+
+def test_a_list_of_dead_letters_finds_its_fields(program):
+    dlq = []
+    program.jobs.create_interval_job(
+        broken,
+        job_id="beat",
+        hours=1,
+        max_retries=2,
+        retry_delay_seconds=30,
+        on_failure=lambda job_id, error, job: dlq.append(
+            (job_id, str(error), job.retry_count, job.last_run_time, job.retry_delay_seconds)
+        ),
+    )
+    program.jobs.start()
+    program.advance("1h20m")
+    ((job_id, error, retries, at, delay_s),) = eventually(lambda: dlq)
+    assert (job_id, error, retries, delay_s) == ("beat", "ValueError: no", 2, 30)
+    assert at == program.jobs.get_job("beat").last_run_time > datetime(2027, 1, 1, 1, tzinfo=UTC)
 
 
 def test_a_callback_is_told_of_a_date_job_that_is_gone(told):

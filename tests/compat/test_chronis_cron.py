@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 import kron
-from kron.compat.chronis import PollingScheduler
+from kron.compat.chronis import JobStatus, PollingScheduler
 
 AFTER = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -95,6 +95,19 @@ def test_what_never_fires_is_refused_at_once(fields, message):
     with pytest.raises(ValueError, match=message):
         schedule_of(**fields)
     assert time.perf_counter() - begin < 5  # its search takes half a minute of CPU elsewhere
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_fields_that_are_past_for_ever_are_warned_of(polling, caplog, is_running):
+    if is_running:
+        polling.start()
+    polling.create_cron_job(print, job_id="ahead", year=2100, hour=9)
+    assert caplog.text == ""
+    job = polling.create_cron_job(print, job_id="past", year=2020, hour=9)
+    assert (job.status, job.next_run_time) == (JobStatus.PENDING, None)
+    (record,) = caplog.records
+    assert record.name == "kron.compat.chronis"
+    assert record.message == "job past: cron year=2020 hour=9 never matches again; it will not run"
 
 
 def test_a_field_of_another_type_is_refused():

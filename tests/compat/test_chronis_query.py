@@ -132,8 +132,9 @@ def web_app(polling):
 
     @app.post("/jobs")
     def create(job_id: str, hours: int, tenant: Tenant):
+        about = {"metadata": {"tenant": tenant}, "timezone": "Asia/Seoul"}
         job = polling.create_interval_job(
-            job_id=f"{tenant}:{job_id}", func=nothing, hours=hours, metadata={"tenant": tenant}
+            nothing, job_id=f"{tenant}:{job_id}", hours=hours, **about
         )
         return {"job": job}
 
@@ -170,6 +171,9 @@ def test_tenants_of_a_web_application_see_their_own_jobs(polling):
         "metadata": {"tenant": "tenant:acme"},
     }
     assert datetime.fromisoformat(made["next_run_time"]).utcoffset() == timedelta(0)
+    local = datetime.fromisoformat(made["next_run_time_local"])
+    assert local == datetime.fromisoformat(made["next_run_time"])
+    assert local.utcoffset() == timedelta(hours=9)
     acme = ask("GET", "/jobs", "acme")["jobs"]
     assert [job["job_id"] for job in acme] == ["tenant:acme:mail", "tenant:acme:report"]
     assert [job["trigger_args"]["seconds"] for job in ask("GET", "/jobs", "other")["jobs"]] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -139,6 +140,12 @@ def test_a_filter_of_history_is_read_strictly(
 ) -> None:
     with pytest.raises(kind, match=words):
         read_row_query(None, options, NOW_US)
+
+
+def test_more_than_there_can_be_is_all() -> None:
+    query = read_timer_query({"limit": 1 << 70, "offset": 1 << 65})
+    assert query.reach is not None and query.reach <= sys.maxsize
+    assert read_row_query(None, {"limit": 1 << 70, "offset": 3}, NOW_US).reach <= sys.maxsize
 
 
 def test_words_are_read_in_any_case_one_or_several() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import kron
 from kron.core.row_views import Outcome
-from kron.runtime import hooks
+from kron.runtime import engine, hooks
 from kron.testing import VirtualScheduler
 from tests.waiting import eventually
 
@@ -359,7 +359,7 @@ def test_a_slow_hook_holds_up_its_own_timers_hooks_and_nothing_else(
         scheduler.shutdown()
 
 
-def test_more_than_can_be_told_is_left_out_and_said(
+def test_more_than_can_be_told_of_one_timer_is_left_out_and_said(
     told: Told,
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -374,16 +374,170 @@ def test_more_than_can_be_told_is_left_out_and_said(
 
     scheduler = kron.Scheduler()
     scheduler.schedule("job", fine, every="1h", on_success=slow)
+    scheduler.schedule("other", fine, every="1h", on_success=told.hook("other"))
     scheduler.start(place)
     for _ in range(10):
         scheduler.trigger("job")
+        scheduler.trigger("other")
     eventually(lambda: scheduler.status("job")["succeeded"] == 10)
+    eventually(lambda: told.names() == ["other"] * 10)
+    assert "timer job: 3 outcomes wait for its hooks" in caplog.text  # before it is over
     gate.set()
-    eventually(lambda: "hooks are slower than the runs" in caplog.text)
+    eventually(lambda: "timer job: its hooks were not told of 7 outcomes" in caplog.text)
     scheduler.trigger("job")
-    eventually(lambda: len(told) == 4)
+    eventually(lambda: told.names().count("slow") == 4)
     scheduler.shutdown()
-    assert "they were not told of 7 outcomes" in caplog.text
+
+
+def test_hooks_that_hang_take_the_threads_and_that_is_said(
+    told: Told,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(hooks, "THREADS", 2)
+    monkeypatch.setattr(hooks, "BUSY_SECONDS", 0.05)
+    gate = threading.Event()
+    scheduler = kron.Scheduler()
+    for number in range(3):
+        scheduler.schedule(f"slow-{number}", fine, after=0, on_success=lambda _: gate.wait(10))
+    scheduler.schedule("quick", fine, after=0, on_success=told.ahook("quick"))
+    scheduler.start(place)
+    eventually(lambda: told.names() == ["quick"])  # it needs no thread
+    eventually(lambda: "all 2 threads for hooks are busy" in caplog.text)
+    gate.set()
+    scheduler.shutdown()
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, GeneratorExit])
+def test_a_plain_hook_may_raise_what_no_future_takes(
+    error: type[BaseException], told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises(outcome: Any) -> None:
+        raise error
+
+    scheduler = started(on_success=told.hook("all"))
+    scheduler.schedule("job", fine, every="1m", on_success=raises)
+    scheduler.advance("3m")
+    assert told.names() == ["all"] * 3
+    assert caplog.text.count("raises failed") == 3
+    scheduler.shutdown(0)
+
+
+def test_a_logging_filter_that_raises_breaks_nothing(
+    told: Told, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def bad_filter(record: logging.LogRecord) -> bool:
+        raise ValueError("from the filter")
+
+    def raises(outcome: Any) -> None:
+        raise ValueError("from the hook")
+
+    logger = logging.getLogger("kron.hooks")
+    logger.addFilter(bad_filter)
+    try:
+        scheduler = started(on_success=told.hook("all"))
+        scheduler.schedule("job", fine, every="1m", on_success=raises)
+        scheduler.advance("3m")
+        scheduler.shutdown(0)
+    finally:
+        logger.removeFilter(bad_filter)
+    assert told.names() == ["all"] * 3
+    assert "from the filter" in capfd.readouterr().err
+
+
+async def test_a_hook_may_sleep_on_a_virtual_clock(told: Told) -> None:
+    scheduler = VirtualScheduler()
+
+    async def nap(outcome: Any) -> None:
+        await scheduler.clock.sleep("10m")
+        told.append(("async", outcome))
+
+    def plain_nap(outcome: Any) -> None:
+        scheduler.clock.sleep_sync("20m")
+        told.append(("thread", outcome))
+
+    scheduler.schedule("async", fine, after="1h", on_success=nap)
+    scheduler.schedule("thread", fine, after="1h", on_success=plain_nap)
+    async with scheduler:
+        await scheduler.aadvance("1h5m")
+        assert told == []
+        await scheduler.aadvance("1h")
+        assert told.names() == ["async", "thread"]
+
+
+# -- what a crash has left -------------------------------------------------------------------------
+
+
+def crashed(place: Path) -> None:
+    """A process that was killed while a run went on that has no other attempt."""
+    program = f"""
+import os, kron
+def die():
+    os.kill(os.getpid(), 9)
+kron.schedule("job", die, after=0, max_attempts=1)
+kron.start({str(place)!r})
+kron.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert done.returncode == -9, done.stderr
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before the start", "after it"])
+def test_a_timers_hook_is_told_of_the_run_that_a_crash_has_left(
+    is_late: bool, told: Told, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "FEED", 10)  # it is registered records after the start
+    crashed(place)
+    scheduler = kron.Scheduler()
+    for number in range(50):
+        scheduler.schedule(f"other-{number}", fine, every="1h")
+    options: Any = {"after": 0, "max_attempts": 1, "on_failure": told.hook("own")}
+    if not is_late:
+        scheduler.schedule("job", fine, **options)
+    scheduler.start(place)
+    if is_late:
+        scheduler.schedule("job", fine, **options)
+    eventually(lambda: told)
+    scheduler.shutdown()
+    ((name, outcome),) = told
+    assert (name, outcome["status"], outcome["reason"]) == ("own", "DEAD", "crashed")
+
+
+# -- the end ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_hook_may_shut_the_scheduler_down(is_async: bool, told: Told, place: Path) -> None:
+    scheduler = kron.Scheduler()
+
+    def stop(outcome: Any) -> None:
+        told.append(("stopped", scheduler.shutdown(60)["stopped"]))
+
+    async def astop(outcome: Any) -> None:
+        told.append(("stopped", (await scheduler.ashutdown(60))["stopped"]))
+
+    scheduler.schedule("job", fine, after=0, on_success=astop if is_async else stop)
+    scheduler.start(place)
+    eventually(lambda: told == [("stopped", True)])
+    scheduler.start(place)  # all of it was given back
+    scheduler.shutdown()
+
+
+def test_what_the_end_of_asyncio_run_leaves_is_said(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        scheduler = kron.Scheduler(on_success=lambda _: time.sleep(0.2))
+        await scheduler.astart(place)
+        await scheduler.aschedule("job", fine, every="1h", overlap="allow")
+        for _ in range(5):
+            await scheduler.atrigger("job")
+        while (await scheduler.astatus("job"))["succeeded"] < 5:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert "timer job: its hooks were not told of" in caplog.text
 
 
 def test_a_shutdown_waits_for_the_hooks_of_the_last_runs(told: Told, place: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kron
 from kron.core import commands as c
 from kron.core.cut import Cut, restore
 from kron.core.definition import define
+from kron.core.errors import KronStopped
 from kron.core.machine import Machine
 from kron.core.model import Now
 from kron.core.things import Timer
@@ -19,6 +23,7 @@ from kron.core.timer_query import STATES, TimerQuery, read_timer_query
 from kron.core.views import TimerStatus, timer_status
 from kron.runtime import listing
 from kron.runtime.listing import Slices, in_order, names_of, run_out
+from kron.runtime.questions import Questions
 
 BEGIN_US = 1_800_000_000_000_000
 MINUTE_US = 60_000_000
@@ -221,11 +226,12 @@ def test_names_are_those_with_the_metadata() -> None:
 def test_one_scan_looks_at_each_timer_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dicts are made of those on the page alone, and conditions asked once of each."""
     world, made, asked = World(1, count=400), [], []
-    plain = TimerQuery.wants
+    plain = TimerQuery.fits_pattern
     monkeypatch.setattr(
-        TimerQuery, "wants", lambda self, *args: asked.append(args[0]) or plain(self, *args)
+        TimerQuery, "fits_pattern", lambda self, *args: asked.append(args[0]) or plain(self, *args)
     )
-    query = read_timer_query({"metadata": {"tenant_id": "t1"}, "limit": 10, "offset": 5})
+    options = {"metadata": {"tenant_id": "t1"}, "match": "timer", "limit": 10, "offset": 5}
+    query = read_timer_query(options)
 
     def status_of(timer: Timer) -> TimerStatus:
         made.append(timer.name)
@@ -233,4 +239,101 @@ def test_one_scan_looks_at_each_timer_once(monkeypatch: pytest.MonkeyPatch) -> N
 
     rows = run_out(in_order(world.machine.state, query, status_of, is_carried=True))
     assert [row["id"] for row in rows] == made and len(made) == 10
-    assert len(asked) == len(set(asked)) <= len(world.machine.state.timers)
+    assert 10 < len(asked) == len(set(asked)) < len(world.machine.state.timers)
+
+
+class Loop:
+    """A loop that keeps what it is to call."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.is_closed = False
+
+    def call_soon(self, call: Any) -> None:
+        self.calls.append(call)
+
+    def call_soon_threadsafe(self, call: Any) -> None:
+        if self.is_closed:
+            raise RuntimeError("Event loop is closed")
+        self.calls.append(call)
+
+    def turn(self) -> None:
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
+
+
+def counting(turns: int) -> Slices[int]:
+    for _ in range(turns):
+        yield
+    return turns
+
+
+def test_a_question_is_answered_in_turns_of_the_loop() -> None:
+    loop: Any = Loop()
+    questions = Questions(loop)
+    future, failing = questions.put_long(counting(3)), questions.put(lambda: 1 // 0)
+    for _ in range(3):
+        assert not future.done()
+        loop.turn()
+    loop.turn()
+    assert future.result(0) == 3 and loop.calls == []
+    assert isinstance(failing.exception(0), ZeroDivisionError)
+
+
+def test_whoever_still_asks_at_the_end_is_refused() -> None:
+    """A loop that stops drops what was to be called next."""
+    loop: Any = Loop()
+    questions = Questions(loop)
+    begun, asked = questions.put_long(counting(3)), questions.put(lambda: 1)
+    loop.turn()
+    questions.refuse(lambda: KronStopped("over"))
+    late, later = questions.put(lambda: 2), questions.put_long(counting(1))
+    loop.is_closed = True
+    closed = questions.put(lambda: 3)
+    assert asked.result(0) == 1
+    for future in (begun, late, later, closed):
+        assert isinstance(future.exception(0), KronStopped)
+    loop.turn()  # what comes after all changes nothing
+
+
+def test_threads_that_ask_while_it_stops_are_not_left_waiting(tmp_path: Path) -> None:
+    scheduler, stopped, answered = kron.Scheduler(), threading.Event(), []
+    for number in range(3_000):
+        scheduler.schedule(f"timer-{number}", print, every="1h", metadata={"n": number % 7})
+
+    def ask() -> None:
+        while not stopped.is_set():
+            try:
+                answered.append(len(scheduler.list(metadata={"n": 3})))
+                scheduler.history(metadata={"n": 3}, limit=1)
+            except (kron.KronStopped, kron.NotStarted):
+                answered.append(-1)
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(4):
+        scheduler.start(tmp_path / "d", fsync="never")
+        scheduler.shutdown()
+    stopped.set()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert {429} <= set(answered) <= {429, -1}
+
+
+def test_a_page_is_full_though_those_in_front_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first candidates begin to run before their dicts are made."""
+    monkeypatch.setattr(listing, "SLICE_SECONDS", 0.0)
+    world = World(1, count=0)
+    for number in range(300):
+        definition, size = define(every=60 + number, overlap="skip", name=f"t{number}")
+        world.step(c.Schedule(f"t{number}", definition, world.now_us, size))
+    slices = world.ask({"state": "scheduled", "limit": 20})
+    for _ in range(6):
+        next(slices)
+    world.now_us += 100 * 1_000_000  # forty of them are running now
+    world.step()
+    rows = run_out(slices)
+    assert [row["id"] for row in rows] == [f"t{number}" for number in range(41, 61)]

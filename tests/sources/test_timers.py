@@ -12,7 +12,7 @@ from kron.core.definition import define
 from kron.core.model import Definition
 from kron.core.terms import ScheduleOptions
 from kron.opening import StartOptions
-from kron.runtime.hooks import HookSet
+from kron.runtime.hook_set import HookSet
 from kron.runtime.registry import Registry
 from kron.scheduler import Scheduler
 from kron.sources.declared import Declared

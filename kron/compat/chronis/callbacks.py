@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from kron.core.model import Stop
@@ -45,7 +46,9 @@ def _on_success(callback: Callable[..., Any], find: Find) -> Hook:
 
 def _on_failure(callback: Callable[..., Any], find: Find) -> Hook:
     def failed(outcome: Outcome) -> Any:
-        return callback(outcome["timer"], _error(outcome), find(outcome["timer"]))
+        job, retries = find(outcome["timer"]), (outcome["attempt"] or 1) - 1
+        told_of = job and replace(job, retry_count=retries)
+        return callback(outcome["timer"], _error(outcome), told_of)
 
     failed.__qualname__ = callable_name(callback)
     return failed

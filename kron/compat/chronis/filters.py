@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC
 from typing import Any, NamedTuple
 
 from kron.core.errors import ScheduleError, brief
-from kron.core.instants import from_us, parse_instant
 from kron.core.keywords import meant
 
 from .job import Job, JobStatus
+from .triggers import read_moment
 
 TEXTS = ("job_id", "name", "trigger_type", "timezone", "func")
 KNOWN = (*TEXTS, "status", "next_run_time_lte", "metadata.<key>")
@@ -53,7 +52,7 @@ def _test(name: object, value: Any) -> Test:
         wanted = _status(value)
         return lambda job: job.status is wanted
     if name == "next_run_time_lte":
-        latest = from_us(parse_instant(value, UTC, argument=name))
+        latest = read_moment(value, None, name)
         return lambda job: job.next_run_time is not None and job.next_run_time <= latest
     if name not in TEXTS:
         hint = meant(str(name), KNOWN)

@@ -12,7 +12,9 @@ def read_number(value: object, argument: str, least: float = 0, most: float = ma
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{argument} must be a number, not {type(value).__name__}.")
     if not least <= value <= most or value == math.inf:
-        raise ScheduleError(f"{argument}={brief(value)} must be {_range(least, most)}.")
+        is_open = most == math.inf
+        bounds = f"a finite number, {least:g} or more" if is_open else f"{least:g} to {most:g}"
+        raise ScheduleError(f"{argument}={brief(value)} must be {bounds}.")
     return value
 
 
@@ -23,7 +25,3 @@ def read_count(value: object, argument: str, least: int = 0) -> int:
     if value < least:
         raise ScheduleError(f"{argument}={brief(value)} must be {least} or more.")
     return int(value)
-
-
-def _range(least: float, most: float) -> str:
-    return f"{least:g} or more, and finite" if most == math.inf else f"{least:g} to {most:g}"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypedDict
 
 from kron.core.definition import check_name
@@ -21,12 +20,9 @@ MISSED = {"skip": "skip", "run_once": "once", "run_all": "all"}
 _ID_CHARACTERS = 100
 
 
-class _Needed(TypedDict):
-    func: Callable[..., Any] | str
-
-
-class JobOptions(_Needed, total=False):
-    """The keywords of every `create_*`."""
+class JobOptions(TypedDict, total=False):
+    """The keywords of every `create_*`, besides `func`; all that `create_date_job` has besides
+    `run_date`."""
 
     job_id: str | None
     name: str | None
@@ -67,14 +63,6 @@ class CronOptions(JobOptions, total=False):
     second: int | str | None
 
 
-class _Dated(JobOptions):
-    run_date: datetime | str
-
-
-class DateOptions(_Dated, total=False):
-    """The keywords of `create_date_job`."""
-
-
 def read_options(
     given: Mapping[str, Any], trigger: ScheduleOptions, fn_name: str
 ) -> ScheduleOptions:
@@ -90,9 +78,8 @@ def read_options(
     options["priority"] = given.get("priority", 5)
     retries = read_count(given.get("max_retries", 0), "max_retries")
     options["max_attempts"] = 1 + retries
-    delay_s = read_number(given.get("retry_delay_seconds", 60), "retry_delay_seconds")
-    if retries:
-        options["retry_delay"] = delay_s
+    delay_s = given.get("retry_delay_seconds", 60)
+    options["retry_delay"] = read_number(delay_s, "retry_delay_seconds")
     if (timeout := given.get("timeout_seconds")) is not None:
         options["timeout"] = read_number(timeout, "timeout_seconds", 0.001)
     options["missed"] = _missed(given.get("if_missed"), trigger)

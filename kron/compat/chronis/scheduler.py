@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Unpack
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar, Unpack
 
 from typing_extensions import TypedDict
 
-from kron.core.errors import AlreadyStarted, KronStopped, UnknownTimer
+from kron.core.errors import AlreadyStarted, InsideEventLoop, UnknownTimer
 from kron.core.keywords import check_keywords
 from kron.core.terms import ScheduleOptions
-from kron.core.views import TimerStatus
 from kron.scheduler import Scheduler
 
 from . import triggers
@@ -20,11 +21,10 @@ from .callbacks import read_hooks
 from .exceptions import FunctionNotRegisteredError, JobNotFoundError, SchedulerError
 from .filters import read_filters
 from .functions import Function, Functions, misfit, name_of
-from .job import Job, by_next_run, is_done, job_of
+from .job import Job, by_next_run, is_done, is_spent, job_of
 from .numbers import read_count, read_number
 from .options import (
     CronOptions,
-    DateOptions,
     IntervalOptions,
     JobOptions,
     read_job_id,
@@ -34,6 +34,27 @@ from .settings import SchedulerOptions, check_adapters, read_settings
 from .waiting import Waiting
 
 STOP_SECONDS = 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Work: TypeAlias = Function | str
+
+
+def not_on_the_loop(verb: Callable[P, T]) -> Callable[P, T]:
+    """The verb; in an async job, where it would wait for itself, it says how to call it there."""
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return verb(*args, **kwargs)
+        except InsideEventLoop:
+            name = verb.__name__
+            raise InsideEventLoop(
+                f"{name}() waits for the scheduler, and an async job is on the scheduler's own"
+                f" thread; there use: await asyncio.to_thread(scheduler.{name}, ...)"
+            ) from None
+
+    return call
 
 
 class StopReport(TypedDict):
@@ -57,7 +78,7 @@ class PollingScheduler:
     sleeps until something is due, and a directory has one writer.
 
     All methods may be called from any thread; but those that change something raise InsideEventLoop
-    in an async job, which is on Kron's own loop (there: `await asyncio.to_thread(...)`). Raises
+    in an async job, which is on Kron's own loop: there say `await asyncio.to_thread(...)`. Raises
     TypeError or ValueError, naming the keyword.
     """
 
@@ -97,6 +118,7 @@ class PollingScheduler:
         self._waiting.carry_out()
         self._adopt()
 
+    @not_on_the_loop
     def stop(self, *, timeout_seconds: float = STOP_SECONDS) -> StopReport:
         """Start nothing more, wait up to that long for running jobs, then stop them.
 
@@ -104,9 +126,7 @@ class PollingScheduler:
         """
         timeout_s = read_number(timeout_seconds, "timeout_seconds")
         was_running = self.is_running()
-        if was_running:
-            with suppress(KronStopped):  # its log has failed: the report is what is left to do
-                self._waiting.remember_paused()
+        self._waiting.remember()
         report = self.kron.shutdown(timeout_s)
         stuck = set(report["abandoned"])  # threads, which nobody can stop
         return {
@@ -121,13 +141,15 @@ class PollingScheduler:
 
     # -- jobs come and go --------------------------------------------------------------------
 
+    @not_on_the_loop
     def register_job_function(self, name: str, func: Function) -> None:
         """Give a function the name by which jobs call it, from their next run on."""
         self._functions.register(name, func)
         if self.is_running():
             self._adopt()
 
-    def create_interval_job(self, **options: Unpack[IntervalOptions]) -> Job:
+    @not_on_the_loop
+    def create_interval_job(self, func: Work, **options: Unpack[IntervalOptions]) -> Job:
         """A job that runs again and again: every seconds + minutes + hours + days + weeks.
 
         `func` is a callable, a name that is registered until the start, or "module:function". A
@@ -145,9 +167,10 @@ class PollingScheduler:
         ValueError, naming the keyword; then nothing has changed.
         """
         check_keywords("create_interval_job", options, IntervalOptions)
-        return self._create(options, triggers.interval(options))
+        return self._create(func, options, triggers.interval(options))
 
-    def create_cron_job(self, **options: Unpack[CronOptions]) -> Job:
+    @not_on_the_loop
+    def create_cron_job(self, func: Work, **options: Unpack[CronOptions]) -> Job:
         """A job that runs whenever all of the given fields match: year, month, day, week (ISO),
         day_of_week, hour, minute, second.
 
@@ -157,9 +180,12 @@ class PollingScheduler:
         job; and fields that never match are a ValueError at once.
         """
         check_keywords("create_cron_job", options, CronOptions)
-        return self._create(options, triggers.cron(options))
+        return self._create(func, options, triggers.cron(options))
 
-    def create_date_job(self, **options: Unpack[DateOptions]) -> Job:
+    @not_on_the_loop
+    def create_date_job(
+        self, func: Work, run_date: datetime | str, **options: Unpack[JobOptions]
+    ) -> Job:
         """A job that runs once, at `run_date`: a datetime or an ISO 8601 text.
 
         Where it names no zone, it is in `timezone`; where that is left out too, a text is in UTC
@@ -167,9 +193,11 @@ class PollingScheduler:
         one of the last minute does), which is recorded as missed, and logged. After success
         `get_job` gives None. All else is as for an interval job.
         """
-        check_keywords("create_date_job", options, DateOptions)
-        return self._create(options, triggers.date(options))
+        check_keywords("create_date_job", options, JobOptions)
+        trigger = triggers.date(run_date, options.get("timezone"))
+        return self._create(func, options, trigger)
 
+    @not_on_the_loop
     def delete_job(self, job_id: str) -> bool:
         """Forget a job; a run of it comes to its end. Returns whether there was one."""
         if self.get_job(job_id) is None:
@@ -179,10 +207,12 @@ class PollingScheduler:
             self.kron.remove(job_id)
         return True
 
+    @not_on_the_loop
     def pause_job(self, job_id: str) -> bool:
         """Let it not run until `resume_job`. Returns True. Raises JobNotFoundError."""
         return self._steer(job_id, is_pause=True)
 
+    @not_on_the_loop
     def resume_job(self, job_id: str) -> bool:
         """End its pause, if there is one. Returns True. Raises JobNotFoundError."""
         return self._steer(job_id, is_pause=False)
@@ -190,9 +220,10 @@ class PollingScheduler:
     # -- questions ---------------------------------------------------------------------------
 
     def get_job(self, job_id: str) -> Job | None:
-        """The job, or None. Before the start only those of this process are known."""
-        status = self.kron.status(job_id)
-        return None if status is None or is_done(status) else self._job(status)
+        """The job, or None. Before the start only those of this process are known; after `stop`
+        all are, as they were then."""
+        status = self._waiting.status(job_id)
+        return None if status is None or is_done(status) else job_of(status)
 
     def query_jobs(
         self, filters: Mapping[str, Any] | None = None, limit: int | None = None
@@ -201,18 +232,18 @@ class PollingScheduler:
 
         `filters` are "status", "metadata.<key>" (a dot goes into a nested dict; a key that is not
         there matches nothing, not even None), "job_id", "name", "func", "trigger_type", "timezone",
-        and "next_run_time_lte". Raises TypeError for any other, ValueError for an unknown status.
+        and "next_run_time_lte" (a moment as `run_date` is read). Raises TypeError for any other,
+        ValueError for an unknown status.
         """
         wanted = read_filters(filters)
         most = None if limit is None else read_count(limit, "limit")
-        timers = self.kron.list(metadata=wanted.metadata)
-        jobs = (self._job(status) for status in timers if not is_done(status))
+        timers = self._waiting.statuses(wanted.metadata)
+        jobs = (job_of(status) for status in timers if not is_done(status))
         return sorted(filter(wanted.let_through, jobs), key=by_next_run)[:most]
 
     # -- how it is done ----------------------------------------------------------------------
 
-    def _create(self, given: JobOptions, trigger: ScheduleOptions) -> Job:
-        func = given["func"]
+    def _create(self, func: Work, given: JobOptions, trigger: ScheduleOptions) -> Job:
         fn, fn_name = self._functions.find(func), name_of(func)
         options = read_options(given, trigger, fn_name)
         job_id = read_job_id(given.get("job_id"), fn_name, options)
@@ -225,19 +256,18 @@ class PollingScheduler:
         self._waiting.note_created(job_id)
         if fn is not None and (reason := misfit(fn, options["args"], options["kwargs"] or {})):
             self._logger.warning("job %s: %s cannot be called: %s", job_id, fn_name, reason)
-        status = self.kron.status(job_id)
+        status = self._waiting.status(job_id)
         assert status is not None
-        return self._job(status)
-
-    def _job(self, status: TimerStatus) -> Job:
-        return job_of(self._waiting.as_it_will_be(status))
+        job = job_of(status)
+        if is_spent(job):
+            text = "job %s: %s never matches again; it will not run"
+            self._logger.warning(text, job_id, job.schedule)
+        return job
 
     def _find(self, job_id: str) -> Job | None:
         """The job for a callback: also a date job that has succeeded just now."""
-        with suppress(KronStopped):  # the scheduler has ended while the callback was called
-            status = self.kron.status(job_id)
-            return None if status is None else self._job(status)
-        return None
+        status = self._waiting.status_in_callback(job_id)
+        return None if status is None else job_of(status)
 
     def _steer(self, job_id: str, *, is_pause: bool) -> bool:
         if self.get_job(job_id) is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kron.core.dst import zone
-from kron.core.errors import ScheduleError
+from kron.core.errors import ScheduleError, brief
 from kron.core.fields import Cron
 from kron.core.instants import from_us, parse_instant
 from kron.core.terms import ScheduleOptions
@@ -16,8 +17,8 @@ from kron.core.terms import ScheduleOptions
 from .numbers import read_number
 
 UNITS = ("seconds", "minutes", "hours", "days", "weeks")
-MOST = 100 * 366 * 86_400
-"""More of any unit is more than Kron's 100 years."""
+_MOST_S = 36_525 * 86_400
+"""Kron's 100 years; and more of any unit is more than that."""
 FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NTH = {"1st": "#1", "2nd": "#2", "3rd": "#3", "4th": "#4", "5th": "#5", "last": "L"}
@@ -30,8 +31,10 @@ def interval(given: Mapping[str, Any]) -> ScheduleOptions:
     if not sizes:
         raise ScheduleError(f"give at least one of {', '.join(UNITS)}.")
     for unit, size in sizes.items():
-        read_number(size, unit, most=MOST)
-    every_s = sum(timedelta(**{unit: 1}).total_seconds() * size for unit, size in sizes.items())
+        read_number(size, unit)
+    if max(sizes.values()) > _MOST_S or (every_s := _sum_s(sizes)) > _MOST_S:
+        said = ", ".join(f"{unit}={brief(size)}" for unit, size in sizes.items())
+        raise ScheduleError(f"{said}: an interval must be at most 100 years.")
     if not every_s:
         raise ScheduleError(f"{', '.join(sizes)} are 0 together; an interval must be longer.")
     return {"every": every_s, "overlap": "skip", "missed": "once"}
@@ -53,18 +56,19 @@ def cron(given: Mapping[str, Any]) -> ScheduleOptions:
     return {"cron": Cron(**fields), "overlap": "skip", "missed": "skip"}
 
 
-def date(given: Mapping[str, Any]) -> ScheduleOptions:
-    """Once at an instant, in the past too: Kron records that one as missed.
+def date(run_date: datetime | str, timezone: str | None) -> ScheduleOptions:
+    """Once at an instant, in the past too: Kron records that one as missed."""
+    return {"at": read_moment(run_date, timezone, "run_date"), "missed": "once"}
 
-    What names no zone is read in `timezone`. Without that a text is in UTC, and a datetime in the
-    zone of this machine, where `datetime.now()` made it.
-    """
-    run_date, timezone = given["run_date"], given.get("timezone")
-    if isinstance(run_date, datetime) and run_date.tzinfo is None and timezone is None:
-        run_date = run_date.astimezone(UTC)
+
+def read_moment(moment: Any, timezone: str | None, argument: str) -> datetime:
+    """An instant, in UTC. What names no zone is read in `timezone`. Without that a text is in UTC,
+    and a datetime in the zone of this machine, where `datetime.now()` made it."""
     tz = zone(read_timezone(timezone))
-    at_us = parse_instant(run_date, tz, argument="run_date")
-    return {"at": from_us(at_us), "missed": "once"}
+    if isinstance(moment, datetime) and moment.tzinfo is None and timezone is None:
+        with suppress(OverflowError, ValueError):  # out of bounds in UTC too, which is told below
+            moment = moment.astimezone(UTC)
+    return from_us(parse_instant(moment, tz, argument=argument))
 
 
 def read_timezone(timezone: object) -> str:
@@ -74,6 +78,10 @@ def read_timezone(timezone: object) -> str:
     if not isinstance(timezone, str):
         raise TypeError(f"timezone must be a string, not {type(timezone).__name__}.")
     return timezone
+
+
+def _sum_s(sizes: Mapping[str, float]) -> float:
+    return sum(timedelta(**{unit: 1}).total_seconds() * size for unit, size in sizes.items())
 
 
 def _by_name(day_of_week: Any) -> Any:

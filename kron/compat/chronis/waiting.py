@@ -1,16 +1,23 @@
-"""What is asked of jobs while no scheduler runs: shown at once, carried out after the start."""
+"""Jobs while no scheduler runs: as they were when it stopped, and as they are asked to be.
+
+What is asked of them is shown at once, and carried out after the start.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from kron.core.duration import parse_duration
-from kron.core.errors import UnknownTimer
+from kron.core.errors import KronStopped, UnknownTimer
 from kron.core.instants import text, to_us
 from kron.core.preview import preview
-from kron.core.views import TimerStatus
+from kron.core.timer_query import read_timer_query
+from kron.core.views import WAITING, TimerStatus
+from kron.runtime.listing import run_out
+from kron.runtime.reading import Reading
 from kron.scheduler import Scheduler
 
 from .adoption import options_of
@@ -21,15 +28,15 @@ _JUST_NOW_US = 60_000_000
 
 
 class Waiting:
-    """Wishes that Kron takes only while it runs, and the next runs of jobs that it does not know
-    yet."""
+    """The statuses of jobs, whether the scheduler runs or not; and wishes that Kron takes only
+    while it runs."""
 
     def __init__(self, kron: Scheduler) -> None:
         self._kron = kron
         self._created_us: dict[str, int] = {}
         self._pauses: dict[str, bool] = {}
-        self._were_paused: set[str] = set()
         self._gone: set[str] = set()
+        self._latest: Reading | None = None
 
     @property
     def is_over(self) -> bool:
@@ -59,14 +66,14 @@ class Waiting:
         else:
             self._kron.resume(job_id)
 
-    def remember_paused(self) -> None:
-        """The scheduler is about to stop: what is paused stays so, and is shown so meanwhile."""
-        self._were_paused = {status["id"] for status in self._kron.list(state="paused")}
+    def remember(self) -> None:
+        """The scheduler is about to stop: what it knows in the end is shown until the start."""
+        self._latest = self._reading() or self._latest
 
     def carry_out(self) -> None:
         """The scheduler has started."""
         gone, pauses = self._gone, self._pauses
-        self._gone, self._pauses, self._created_us, self._were_paused = set(), {}, {}, set()
+        self._gone, self._pauses, self._created_us, self._latest = set(), {}, {}, None
         for job_id in gone:
             with suppress(UnknownTimer):  # the directory had none
                 self._kron.remove(job_id)
@@ -74,14 +81,45 @@ class Waiting:
             with suppress(UnknownTimer):  # removed meanwhile
                 self.steer(job_id, is_pause=is_pause)
 
-    def as_it_will_be(self, status: TimerStatus) -> TimerStatus:
+    def status(self, job_id: str) -> TimerStatus | None:
         """The status of a job, also if it waits for the start."""
+        status = self._kron.status(job_id)
+        if not self.is_over and self._is_as_it_was(job_id) and self._latest is not None:
+            status = self._latest.status(job_id) or status
+        return status and self._as_it_will_be(status)
+
+    def statuses(self, metadata: Mapping[str, Any]) -> Iterable[TimerStatus]:
+        """Those of all jobs with this metadata."""
+        found = {status["id"]: status for status in self._kron.list(metadata=metadata)}
+        if not self.is_over and self._latest is not None:
+            latest = run_out(self._latest.list(read_timer_query({"metadata": metadata})))
+            found |= {each["id"]: each for each in latest if self._is_as_it_was(each["id"])}
+        return map(self._as_it_will_be, found.values())
+
+    def status_in_callback(self, job_id: str) -> TimerStatus | None:
+        """The status, also while the scheduler comes to its end, or has failed."""
+        with suppress(KronStopped):
+            return self.status(job_id)
+        reading = self._reading()  # nothing changes any more
+        return None if reading is None else reading.status(job_id)
+
+    def _reading(self) -> Reading | None:
+        host = self._kron._control.host
+        return host.engine.reading if host is not None and host.engine is not None else None
+
+    def _is_as_it_was(self, job_id: str) -> bool:
+        return job_id not in self._created_us and job_id not in self._gone
+
+    def _as_it_will_be(self, status: TimerStatus) -> TimerStatus:
+        job_id, was_paused = status["id"], status["state"] == "paused"
         if self.is_over:
             return status
-        job_id = status["id"]
-        if self._pauses.get(job_id, job_id in self._were_paused):
-            return {**status, "state": "paused"}
-        return {**status, "next_run_at": text(self._next_us(status))}
+        if self._pauses.get(job_id, was_paused):
+            return {**status, "state": "paused", "next_run_at": None}
+        if self._latest is not None and self._is_as_it_was(job_id) and not was_paused:
+            return status
+        state = WAITING if was_paused else status["state"]
+        return {**status, "state": state, "next_run_at": text(self._next_us(status))}
 
     def _next_us(self, status: TimerStatus) -> int | None:
         now_us = self._now_us()
