@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeAlias, Unpack
 
+from kron.core.errors import NotStarted
 from kron.core.row_query import HistoryOptions, RowQuery, read_row_query
 from kron.core.row_views import HistoryRow
 from kron.core.timer_query import ListOptions, read_timer_query
@@ -27,15 +29,17 @@ class Answers:
 
     def status(self, name: str) -> TimerStatus | None:
         """One timer as a dict (see TimerStatus), or None if there is none of that name."""
-        if self._control.host is None:
-            return self._enrolment.status(name)
-        return self._control.ask(lambda reading: reading.status(name), "status")
+        if self._control.host is not None:
+            with suppress(NotStarted):  # it has just come to its end
+                return self._control.ask(lambda reading: reading.status(name), "status")
+        return self._enrolment.status(name)
 
     async def astatus(self, name: str) -> TimerStatus | None:
         """As `status`, from any running loop."""
-        if self._control.host is None:
-            return self._enrolment.status(name)
-        return await self._control.aask(lambda reading: reading.status(name), "status")
+        if self._control.host is not None:
+            with suppress(NotStarted):
+                return await self._control.aask(lambda reading: reading.status(name), "status")
+        return self._enrolment.status(name)
 
     def list(self, **options: Unpack[ListOptions]) -> Timers:
         """The timers, by next run; those without one last.
@@ -50,16 +54,18 @@ class Answers:
         cannot be.
         """
         query = read_timer_query(options)
-        if self._control.host is None:
-            return self._enrolment.statuses(query)
-        return self._control.ask_long(lambda reading: reading.list(query), "list")
+        if self._control.host is not None:
+            with suppress(NotStarted):
+                return self._control.ask_long(lambda reading: reading.list(query), "list")
+        return self._enrolment.statuses(query)
 
     async def alist(self, **options: Unpack[ListOptions]) -> Timers:
         """As `list`, from any running loop, which is never held up for longer than a slice."""
         query = read_timer_query(options)
-        if self._control.host is None:
-            return self._enrolment.statuses(query)
-        return await self._control.aask_long(lambda reading: reading.list(query), "list")
+        if self._control.host is not None:
+            with suppress(NotStarted):
+                return await self._control.aask_long(lambda reading: reading.list(query), "list")
+        return self._enrolment.statuses(query)
 
     def history(self, name: str | None = None, **options: Unpack[HistoryOptions]) -> Rows:
         """What became of the latest moments, newest first (see HistoryRow); of one timer or all.

@@ -50,7 +50,7 @@ def test_a_command_that_takes_too_long_has_no_effect_any_more(scheduler, tmp_pat
         scheduler.schedule(name, command, every="1h", timeout=1, max_attempts=1)
         scheduler.trigger(name)
     for name in ("leader", "child", "grandchild", "deaf"):
-        assert until_ended(scheduler, name, 2) == [("FAILED", "timeout", 1), ("DEAD", None, 1)]
+        assert until_ended(scheduler, name, 2) == [("FAILED", "timeout", 1), ("DEAD", "timeout", 1)]
         _, failed = scheduler.history(name)
         assert failed["error"] == "timed out after 1s"
         assert took_s(failed) >= 1.0
@@ -66,7 +66,7 @@ def test_what_timed_out_is_over_before_it_is_tried_again(scheduler, witness, kin
     scheduler.schedule("slow", fn, every="1h", **options, **terms)
     scheduler.trigger("slow")
     assert until_ended(scheduler, "slow", 4) == [
-        *[("FAILED", "timeout", attempt) for attempt in (1, 2, 3)], ("DEAD", None, 3),
+        *[("FAILED", "timeout", attempt) for attempt in (1, 2, 3)], ("DEAD", "timeout", 3),
     ]  # fmt: skip
     assert len({row["run_id"] for row in scheduler.history("slow")}) == 1
     assert witness.began() and witness.lines("together", "end") == []
@@ -117,7 +117,7 @@ def test_a_thread_that_goes_on_is_in_the_way_of_later_moments(scheduler, witness
         timeout="50ms", max_attempts=1, overlap=overlap,
     )  # fmt: skip
     until_ended(scheduler, "slow", 2)
-    assert rows(scheduler, "slow")[:2] == [("FAILED", "timeout", 1), ("DEAD", None, 1)]
+    assert rows(scheduler, "slow")[:2] == [("FAILED", "timeout", 1), ("DEAD", "timeout", 1)]
     if overlap == "skip":
         eventually(lambda: scheduler.status("slow")["skipped"] >= 2, LONG_S)
     else:

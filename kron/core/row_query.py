@@ -58,7 +58,9 @@ class RowQuery(NamedTuple):
 
     def of(self, names: Iterable[str]) -> RowQuery:
         """The same, of these timers only."""
-        return self._replace(sieve=self.sieve._replace(timers=frozenset(names)), metadata=())
+        timers = frozenset(names)
+        limit = self.limit if timers else 0  # nobody's rows need no search
+        return self._replace(sieve=self.sieve._replace(timers=timers), metadata=(), limit=limit)
 
 
 def read_row_query(name: str | None, options: HistoryOptions, now_us: int) -> RowQuery:

@@ -86,7 +86,8 @@ class Control:
         if report["stopped"]:
             if not host.is_stranded():
                 host.over.result()
-            if isinstance(carrier, threading.Thread):
+            # A hook that asks for the end is waited for by that thread, so it does not wait for it.
+            if isinstance(carrier, threading.Thread) and request.own_hook is None:
                 carrier.join(1.0)
             self._drop(host)
         return report

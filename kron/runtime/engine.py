@@ -99,8 +99,7 @@ class Engine:
         return future
 
     def register(self, registrations: Iterable[Registration]) -> Future[Any]:
-        """Hand many in, which the engine takes as fast as it can make them durable. The future is
-        done when they all are. Before `run`, after the Start."""
+        """Hand many in. The future is done when all are durable. Before `run`, after the Start."""
         self._backlog = list(registrations)
         self._backlog.reverse()
         return self._registered
@@ -118,8 +117,8 @@ class Engine:
                 self._wake_from_afar()
 
     def between_steps(self, errand: Callable[[], Awaitable[T]]) -> Future[T]:
-        """Have something done while no append is in flight and the state is what the log says.
-        On the loop; the future has what it returned or raised."""
+        """Have something done on the loop while no append is in flight; the future has what it
+        returned or raised."""
         future: Future[T] = promise()
         self._errands.append((errand, future))
         if self.is_over:
@@ -131,18 +130,22 @@ class Engine:
     def _wake_from_afar(self) -> None:
         try:
             self.loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the loop was closed under the engine: nobody will carry it out
-            self.is_over = True
-            self.failure = self.failure or RuntimeError("its event loop was closed")
-            self._refuse_all()
+        except RuntimeError:
+            self.lose_loop()
+
+    def lose_loop(self) -> None:
+        """The loop was closed under the engine: nobody will carry anything out."""
+        self.is_over = True
+        self.failure = self.failure or RuntimeError("its event loop was closed")
+        self._refuse_all()
 
     # -- the loop ----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Carry out the schedule until SCHEDULER_STOPPED is durable, or the log fails.
 
-        A cancellation does not end it: it is remembered, running attempts are asked to stop, and
-        the host (which was cancelled too) brings the engine down in order.
+        A cancellation does not end it: running attempts are asked to stop, and the host (which was
+        cancelled too) brings the engine down in order.
         """
         self.clock.join(self)
         try:
@@ -210,7 +213,7 @@ class Engine:
             self._note_cancelled()
         except StorageError as exc:
             self.machine.undo()
-            self._fail(exc)
+            self.failure, self.is_over = exc, True
             raise
         if self.log.size_bytes > self.grown_bytes:
             self.on_grown()
@@ -224,11 +227,8 @@ class Engine:
         except Exception as exc:
             future.set_exception(exc)
             if isinstance(exc, LogFailed):
-                self._fail(exc)
+                self.failure, self.is_over = exc, True
                 raise
-
-    def _fail(self, exc: StorageError) -> None:
-        self.failure, self.is_over = exc, True
 
     async def _sleep(self) -> None:
         """Until something comes in, the next deadline, or it is time for a look at the clocks."""
@@ -269,8 +269,7 @@ class Engine:
             self.loop.call_soon_threadsafe(self._wake)
 
     def _note_cancelled(self) -> None:
-        # Whoever cancelled the engine (asyncio.run, at its end) cancelled the attempts too. Their
-        # completions are in the inbox: the word that they were asked to stop goes in front.
+        # asyncio.run, at its end: what became of the attempts, which it cancelled too, comes behind
         if not self.is_cancelled:
             self.is_cancelled = True
             self._inbox.appendleft(c.StopRuns())

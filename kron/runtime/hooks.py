@@ -140,9 +140,19 @@ class Hooks:
 
     def _keep(self, timer: Timer, seen: Seen) -> None:
         """Of a timer that is not registered yet, until it is: what a crash has left, above all."""
+        if timer not in self.unbound and len(self.unbound) >= MOST_OWED:
+            self.unbound = {
+                each: kept
+                for each, kept in self.unbound.items()
+                if each.target is None and not each.is_removed
+            }
         kept = self.unbound.setdefault(timer, [])
-        if len(kept) < MOST_OWED and len(self.unbound) < MOST_OWED_IN_ALL:
+        if len(kept) < MOST_OWED:
             kept.append(seen)
+        elif len(kept) == MOST_OWED:
+            kept.append(seen)
+            text = "timer %s: no more than %d outcomes from before it is scheduled will be told"
+            tell(logging.ERROR, text, timer.name, MOST_OWED, timer=timer.name, logger=logger)
 
     def _owe(self, seen: Seen, own: HookSet, others: HookSet) -> None:
         place, timer = HOOKED[type(seen.event)], seen.event.timer
@@ -176,10 +186,10 @@ class Hooks:
         queue = telling.queue
         try:
             while queue:
-                for hook in queue[0].hooks:
-                    await self._call(hook, queue[0])
-                queue.popleft()
+                owed = queue.popleft()
                 self._count -= 1
+                for hook in owed.hooks:
+                    await self._call(hook, owed)
         finally:
             del self._tellings[telling.timer]
             self._count -= len(queue)
@@ -251,24 +261,27 @@ class Hooks:
 
     # -- the end, and a virtual clock --------------------------------------------------------
 
-    async def finish(self, timeout_s: float, besides: Container[int | None]) -> None:
-        """Wait so long for those that go on; let the others go, and log that. Who asks for the end
-        itself (`besides`) is neither waited for nor cut short."""
+    def going_on(self, besides: Container[int | None]) -> list[asyncio.Task[None]]:
+        """The tasks of those that are being told, but of these."""
         if self._seen:
             self._look()
-        tellings = [each for each in self._tellings.values() if each.number not in besides]
-        await _wait(tellings, timeout_s)
-        left = [each for each in tellings if each.task is not None and not each.task.done()]
-        for each in left:
-            text = "timer %s: a hook is cut short by the shutdown"
-            tell(logging.ERROR, text, each.timer, timer=each.timer, logger=logger)
-            if each.task is not None:
-                each.task.cancel()
-        await _wait(left, CUT_SECONDS)
+        tellings = self._tellings.values()
+        return [each.task for each in tellings if each.task and each.number not in besides]
+
+    async def cut_short(self, besides: Container[int | None]) -> None:
+        """Let them go, but these, which have asked for the end themselves; and log that."""
+        tasks = self.going_on(besides)
+        for each in self._tellings.values():
+            if each.task in tasks:
+                text = "timer %s: a hook is cut short by the shutdown"
+                tell(logging.ERROR, text, each.timer, timer=each.timer, logger=logger)
+        for task in tasks:
+            task.cancel()
+        await _wait(tasks, CUT_SECONDS)
 
     async def linger(self) -> None:
         """On a loop that is to be closed: let those that asked for the end come to theirs."""
-        await _wait([*self._tellings.values()], CUT_SECONDS)
+        await _wait(self.going_on(()), CUT_SECONDS)
 
     def is_at_rest(self, resting: Container[tuple[str, int, int]]) -> bool:
         """True if nobody is to be told of anything, but hooks that sleep on a virtual clock."""
@@ -295,7 +308,6 @@ def _is_cut_short(exc: BaseException) -> bool:
     return isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-async def _wait(tellings: list[Telling], timeout_s: float) -> None:
-    tasks = [each.task for each in tellings if each.task is not None]
+async def _wait(tasks: list[asyncio.Task[None]], timeout_s: float) -> None:
     if tasks:
         await asyncio.wait(tasks, timeout=timeout_s)

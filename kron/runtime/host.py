@@ -39,7 +39,7 @@ from .output import Outputs
 from .promise import promise
 from .recovery import recover
 from .registry import Registration
-from .stopping import CANCEL_SECONDS, ShutdownReport, StopRequest, stop
+from .stopping import ShutdownReport, StopRequest, stop
 from .subscription import Feed
 
 logger = logging.getLogger("kron.engine")
@@ -77,7 +77,8 @@ class Host:
     `started` has the engine once the registrations are durable, or the error that prevented it;
     `over` is done when everything is released. `observers` are told of each durable step, on the
     loop; `reload` is there if files say what is scheduled; `is_foreground` if somebody looks on.
-    `hooks` are those of the scheduler; `has_hooks` says that a timer has some.
+    `hooks` are those of the scheduler; `has_hooks` says that a timer has some. `first` is carried
+    out before what is registered.
     """
 
     def __init__(
@@ -106,12 +107,12 @@ class Host:
         self._registrations = registrations
         self.door: Door | None = None
         self.observers: list[Callable[[Step], None]] = []
+        self.first: list[c.Command] = []
         self.is_foreground = self.has_hooks = False
         self.hooks = NO_HOOKS
         self.reload: Reload | None = None
         self._requests: list[StopRequest] = []
         self._was_signalled = self._is_apart = False
-        self._stopping_s = 0.0
         self._no_collections = ExitStack()
         self._word: asyncio.Event
         self._has_started: asyncio.Event
@@ -158,6 +159,8 @@ class Host:
         """Give back what a host holds whose loop is gone; any thread."""
         self._no_collections.close()
         self.log.abandon()
+        if self.engine is not None:
+            self.engine.lose_loop()
 
     def raise_failure(self) -> None:
         """Raise KronStopped if the engine has failed."""
@@ -231,6 +234,8 @@ class Host:
             without = "the log is not compacted"
             group.start_soon(self._beside, engine, compact, log_logger, without)
             durable = engine.submit(start)
+            for command in self.first:
+                engine.hand_in(command)
             if self._registrations:
                 if len(self._registrations) >= LARGE:
                     self._no_collections.enter_context(paused())
@@ -242,8 +247,7 @@ class Host:
                 without = "the control socket is closed"
                 group.start_soon(self._beside, engine, door, door_logger, without)
             await self._until_over(engine)
-            own = {request.own_hook for request in self._requests}
-            await engine.hooks.finish(self._left_s(engine), own)
+            await engine.hooks.cut_short({request.own_hook for request in self._requests})
             group.cancel_scope.cancel()
 
     def _prepare_outputs(self) -> None:
@@ -299,13 +303,7 @@ class Host:
                 # The loop is being taken down (asyncio.run ends): leave in order, but at once.
                 self._requests.append(StopRequest(0.0))
             if self._requests and not engine.is_over:
-                self._stopping_s = engine.loop.time()
                 await stop(engine, self._requests, self.boot)
-
-    def _left_s(self, engine: Engine) -> float:
-        """How long the hooks of the last runs may go on: the rest of the shutdown's time."""
-        timeout_s = min((request.timeout_s for request in self._requests), default=0.0)
-        return max(self._stopping_s + timeout_s - engine.loop.time(), CANCEL_SECONDS)
 
     def _hear(self) -> None:
         self._word.set()

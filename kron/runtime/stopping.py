@@ -89,6 +89,7 @@ async def stop(engine: Engine, requests: list[StopRequest], boot: str) -> None:
             await pace.until_ended(engine.threads.running)
         abandoned = engine.running() | _lingering(engine)
         await _ask(engine, c.AbandonRuns())
+    await pace.until_told(lambda: {request.own_hook for request in requests})
     await _ask(engine, c.Stopped(boot))
     report = empty_report(None if engine.failure is None else str(engine.failure))
     report["finished"] = sorted(names[run] for run in finished)
@@ -146,6 +147,20 @@ class _Pace:
     def _left_s(self) -> float:
         timeout_s = self._more_s or min(request.timeout_s for request in self._requests)
         return self._began_s + timeout_s - self._engine.loop.time()
+
+    async def until_told(self, besides: Callable[[], Set[int | None]]) -> None:
+        """Until no hook goes on but those of `besides()`, or the time is up: a moment at least. The
+        others are cut short."""
+        engine, least_s = self._engine, self._engine.loop.time() + CANCEL_SECONDS
+        while (tasks := engine.hooks.going_on(besides())) and not engine.is_over:
+            left_s = max(self._left_s(), least_s - engine.loop.time())
+            if left_s <= 0 or self._is_cancelled:
+                break
+            try:
+                await asyncio.wait(tasks, timeout=min(left_s, 0.1))
+            except asyncio.CancelledError:
+                self._is_cancelled = True
+        await engine.hooks.cut_short(besides())
 
     async def until_ended(self, besides: Callable[[], Set[int | None]]) -> None:
         """Until no attempt but those of `besides()` is carried out, or the time is up."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kron.core.model import Stop
 from kron.core.row_views import Outcome
-from kron.runtime.callables import callable_name
+from kron.runtime.callables import callable_name, is_coroutine_function
 
 from .exceptions import JobFailed, JobTimeoutError
 from .job import Job
@@ -40,8 +40,7 @@ def _on_success(callback: Callable[..., Any], find: Find) -> Hook:
     def succeeded(outcome: Outcome) -> Any:
         return callback(outcome["timer"], find(outcome["timer"]))
 
-    succeeded.__qualname__ = callable_name(callback)
-    return succeeded
+    return _like(callback, succeeded)
 
 
 def _on_failure(callback: Callable[..., Any], find: Find) -> Hook:
@@ -50,8 +49,18 @@ def _on_failure(callback: Callable[..., Any], find: Find) -> Hook:
         told_of = job and replace(job, retry_count=retries)
         return callback(outcome["timer"], _error(outcome), told_of)
 
-    failed.__qualname__ = callable_name(callback)
-    return failed
+    return _like(callback, failed)
+
+
+def _like(callback: Callable[..., Any], hook: Hook) -> Hook:
+    """With the name of the callback, and a coroutine function if that is one."""
+
+    async def awaiting(outcome: Outcome) -> Any:
+        return await hook(outcome)
+
+    found = awaiting if is_coroutine_function(callback) else hook
+    found.__qualname__ = callable_name(callback)
+    return found
 
 
 def _error(outcome: Outcome) -> JobFailed:

@@ -69,6 +69,13 @@ def name_of(func: Function | str) -> str:
     return func if isinstance(func, str) else callable_name(func)
 
 
+def module_of(func: Function | str) -> str:
+    """Where it is from; "" if it is a name, or nobody knows."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    return "" if isinstance(func, str) else str(getattr(func, "__module__", None) or "")
+
+
 def misfit(fn: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
     """Why the function cannot be called with these, as far as its signature tells."""
     try:

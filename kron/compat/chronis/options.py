@@ -90,9 +90,9 @@ def read_options(
     return options
 
 
-def read_job_id(job_id: object, fn_name: str, options: ScheduleOptions) -> str:
+def read_job_id(job_id: object, fn_name: str, module: str, options: ScheduleOptions) -> str:
     """The id that is given, else one that the same call gives in every process: the function's
-    name, and a hash of trigger, arguments and metadata."""
+    name, and a hash of its module, the job's name, trigger, arguments and metadata."""
     if job_id is not None:
         try:
             return check_name(job_id)
@@ -101,8 +101,8 @@ def read_job_id(job_id: object, fn_name: str, options: ScheduleOptions) -> str:
         except TypeError:
             raise TypeError(f"job_id must be a string, not {type(job_id).__name__}.") from None
     asked: dict[str, Any] = {**options}
-    keys = ("every", "cron", "at", "timezone", "args", "kwargs", "metadata")
-    known = [[key, asked.get(key)] for key in keys]
+    keys = ("every", "cron", "at", "timezone", "args", "kwargs", "metadata", "description")
+    known = [module, *([key, asked.get(key)] for key in keys)]
     text = json.dumps(known, sort_keys=True, default=str)
     slug = re.sub(r"[^A-Za-z0-9]+", "-", fn_name).strip("-")[:_ID_CHARACTERS] or "job"
     return f"{slug}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -20,7 +20,7 @@ from .adoption import options_of
 from .callbacks import read_hooks
 from .exceptions import FunctionNotRegisteredError, JobNotFoundError, SchedulerError
 from .filters import read_filters
-from .functions import Function, Functions, misfit, name_of
+from .functions import Function, Functions, misfit, module_of, name_of
 from .job import Job, by_next_run, is_done, is_spent, job_of
 from .numbers import read_count, read_number
 from .options import (
@@ -97,6 +97,7 @@ class PollingScheduler:
         self._logger = settings.logger
         self._functions = Functions()
         self._waiting = Waiting(self.kron)
+        self.kron._on_host = self._waiting.hand_over
         self._awaited: dict[str, str] = {}
 
     # -- life --------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ class PollingScheduler:
     def _create(self, func: Work, given: JobOptions, trigger: ScheduleOptions) -> Job:
         fn, fn_name = self._functions.find(func), name_of(func)
         options = read_options(given, trigger, fn_name)
-        job_id = read_job_id(given.get("job_id"), fn_name, options)
+        job_id = read_job_id(given.get("job_id"), fn_name, module_of(func), options)
         if fn is None and self.is_running():
             raise _not_registered(job_id, fn_name)
         options["on_success"], options["on_failure"] = read_hooks(given, self._find)

@@ -10,12 +10,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from kron.core.commands import Remove
 from kron.core.duration import parse_duration
 from kron.core.errors import KronStopped, UnknownTimer
 from kron.core.instants import text, to_us
 from kron.core.preview import preview
 from kron.core.timer_query import read_timer_query
 from kron.core.views import WAITING, TimerStatus
+from kron.runtime.host import Host
 from kron.runtime.listing import run_out
 from kron.runtime.reading import Reading
 from kron.scheduler import Scheduler
@@ -47,7 +49,6 @@ class Waiting:
     def note_created(self, job_id: str) -> None:
         """A job was created, or again."""
         if not self.is_over:
-            self._gone.discard(job_id)
             self._created_us[job_id] = self._now_us()
 
     def forget(self, job_id: str) -> None:
@@ -70,13 +71,14 @@ class Waiting:
         """The scheduler is about to stop: what it knows in the end is shown until the start."""
         self._latest = self._reading() or self._latest
 
+    def hand_over(self, host: Host) -> None:
+        """The scheduler is about to start: what was deleted goes before anything is registered."""
+        host.first += [Remove(job_id) for job_id in self._gone]
+
     def carry_out(self) -> None:
         """The scheduler has started."""
-        gone, pauses = self._gone, self._pauses
+        pauses = self._pauses
         self._gone, self._pauses, self._created_us, self._latest = set(), {}, {}, None
-        for job_id in gone:
-            with suppress(UnknownTimer):  # the directory had none
-                self._kron.remove(job_id)
         for job_id, is_pause in pauses.items():
             with suppress(UnknownTimer):  # removed meanwhile
                 self.steer(job_id, is_pause=is_pause)
