@@ -260,6 +260,16 @@ def test_a_search_for_what_is_recent_does_not_read_what_is_old(
 # -- what a status says of the past ----------------------------------------------------------------
 
 
+def test_nobodys_history_is_not_searched_for(
+    lived: VirtualScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = lived._control.host
+    assert host is not None
+    monkeypatch.setattr(host.log, "rows_before", None)
+    host.engine.machine.state.ring_floor = 1  # there is more in the log
+    assert lived.history(metadata={"tenant_id": "nobody"}) == []
+
+
 def test_durations_and_streaks(tmp_path: Path) -> None:
     outcomes = iter([0, 0, 1, 0, 0, 0, 1, 1])
 

@@ -155,3 +155,17 @@ def test_jobs_of_an_earlier_process_are_shown_after_a_stop_too(polling, place):
     other.stop()
     assert other.query_jobs() == [before]
     assert before.status is JobStatus.PENDING
+
+
+def test_what_was_deleted_and_created_again_is_new(stopped):
+    jobs = stopped.jobs
+    for job_id in ("failed", "held", "beat"):
+        assert jobs.delete_job(job_id)
+        jobs.create_interval_job(nothing, job_id=job_id, hours=5)
+    shown = {job.job_id: (job.status.value, job.last_status) for job in jobs.query_jobs()}
+    assert {each for job_id, each in shown.items() if job_id != "past"} == {("scheduled", None)}
+    jobs.start()
+    after = {job.job_id: (job.status.value, job.last_status) for job in jobs.query_jobs()}
+    assert after == shown
+    stopped.advance("6h")
+    assert jobs.get_job("held").last_status == "OK"

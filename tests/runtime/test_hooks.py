@@ -524,6 +524,85 @@ def test_a_hook_may_shut_the_scheduler_down(is_async: bool, told: Told, place: P
     scheduler.shutdown()
 
 
+@pytest.mark.parametrize("how", ["plain", "async", "to_thread"])
+def test_the_hooks_behind_one_that_ends_the_scheduler_are_told_too(
+    how: str, told: Told, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = kron.Scheduler()
+
+    async def in_thread() -> None:
+        await asyncio.to_thread(scheduler.shutdown, 60)
+
+    made: dict[str, Any] = {
+        "plain": lambda: scheduler.shutdown(60),
+        "async": lambda: scheduler.ashutdown(60),
+        "to_thread": in_thread,
+    }
+    scheduler.schedule("job", fine, after=0, on_success=made[how])
+    scheduler.start(place, on_success=told.hook("default"))
+    eventually(lambda: told.names() == ["default"])
+    eventually(lambda: scheduler._control.host is None)
+    assert caplog.text == ""
+
+
+def test_two_hooks_may_shut_the_scheduler_down(told: Told, place: Path) -> None:
+    """Neither waits for the other, nor does the program that asks for the end, too."""
+    gate = threading.Event()
+    scheduler = kron.Scheduler()
+
+    def stop(outcome: Any) -> None:
+        gate.wait(10)
+        told.append((outcome["timer"], scheduler.shutdown(60)["stopped"]))
+
+    for name in ("one", "two"):
+        scheduler.schedule(name, fine, after=0, on_success=stop)
+    scheduler.start(place)
+    eventually(lambda: all(timer["succeeded"] for timer in scheduler.list()))
+    ending = threading.Thread(target=scheduler.shutdown, args=(60,), daemon=True)
+    ending.start()
+    gate.set()
+    ending.join(20)
+    assert not ending.is_alive()
+    eventually(lambda: sorted(told) == [("one", True), ("two", True)])
+
+
+def test_a_later_request_shortens_the_wait_for_hooks(place: Path) -> None:
+    gate = threading.Event()
+    scheduler = kron.Scheduler()
+    scheduler.schedule("job", fine, after=0, on_success=lambda _: gate.wait(60))
+    scheduler.start(place)
+    eventually(lambda: scheduler.status("job")["succeeded"] == 1)
+    patient = threading.Thread(target=scheduler.shutdown, args=(60,), daemon=True)
+    patient.start()
+    eventually(lambda: scheduler._control.host._requests)
+    scheduler.shutdown(0)
+    patient.join(20)
+    gate.set()
+    assert not patient.is_alive()
+
+
+def test_a_hook_may_use_the_scheduler_while_it_drains(place: Path) -> None:
+    """What it asks for is durable before the end is."""
+    scheduler = kron.Scheduler()
+    gate = threading.Event()
+
+    def follow(outcome: Any) -> None:
+        scheduler.schedule("next", fine, every="1h", metadata={"behind": outcome["run_id"]})
+
+    scheduler.schedule("job", lambda: gate.wait(10), after=0, on_success=follow)
+    scheduler.start(place)
+    eventually(lambda: scheduler.status("job")["state"] == "running")
+    ending = threading.Thread(target=scheduler.shutdown, args=(60,), daemon=True)
+    ending.start()
+    eventually(lambda: scheduler._control.host.engine.machine.draining_us is not None)
+    gate.set()
+    ending.join(20)
+    again = kron.Scheduler()
+    again.start(place)
+    assert again.status("next")["state"] == "orphaned"
+    again.shutdown()
+
+
 def test_what_the_end_of_asyncio_run_leaves_is_said(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

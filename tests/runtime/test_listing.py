@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections import deque
@@ -24,6 +25,7 @@ from kron.core.views import TimerStatus, timer_status
 from kron.runtime import listing
 from kron.runtime.listing import Slices, in_order, names_of, run_out
 from kron.runtime.questions import Questions
+from tests.waiting import eventually
 
 BEGIN_US = 1_800_000_000_000_000
 MINUTE_US = 60_000_000
@@ -337,3 +339,41 @@ def test_a_page_is_full_though_those_in_front_are_busy(monkeypatch: pytest.Monke
     world.step()
     rows = run_out(slices)
     assert [row["id"] for row in rows] == [f"t{number}" for number in range(41, 61)]
+
+
+def test_a_page_of_timers_that_share_a_moment_makes_few_candidates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "RUN_LENGTH", 16)
+    world, added = World(1, count=0), []
+    definition, size = define(cron="0 9 1 1 *")
+    for number in range(400):
+        world.step(c.Schedule(f"t{number:03}", definition, world.now_us, size))
+    plain = listing.Smallest.add
+    monkeypatch.setattr(
+        listing.Smallest, "add", lambda self, some: added.extend(some) or plain(self, some)
+    )
+    rows = run_out(world.ask({"limit": 10, "offset": 2}))
+    assert [row["id"] for row in rows] == [f"t{number:03}" for number in range(2, 12)]
+    assert len(added) < 120
+
+
+def test_what_was_asked_of_a_loop_that_was_closed_by_hand_is_refused(tmp_path: Path) -> None:
+    loop = asyncio.new_event_loop()
+    scheduler = kron.Scheduler()
+    loop.run_until_complete(scheduler.astart(tmp_path / "d"))
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            found.append(scheduler.list())
+        except kron.KronStopped as exc:
+            found.append(exc)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    eventually(lambda: scheduler._control.host.engine.reading._questions._open)
+    loop.close()
+    scheduler.shutdown()
+    thread.join(20)
+    assert isinstance(found[0], kron.KronStopped)
