@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Container
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from kron.core import events as ev
@@ -29,7 +30,7 @@ from .hook_set import NO_HOOKS, Hooked, HookSet
 from .logger import tell
 from .promise import promise
 
-logger = logging.getLogger("kron.hooks")
+complain = partial(tell, logging.ERROR, logger=logging.getLogger("kron.hooks"))
 
 THREADS = 64
 """So many plain functions are carried out at a time; coroutine functions need no thread."""
@@ -152,7 +153,7 @@ class Hooks:
         elif len(kept) == MOST_OWED:
             kept.append(seen)
             text = "timer %s: no more than %d outcomes from before it is scheduled will be told"
-            tell(logging.ERROR, text, timer.name, MOST_OWED, timer=timer.name, logger=logger)
+            complain(text, timer.name, MOST_OWED, timer=timer.name)
 
     def _owe(self, seen: Seen, own: HookSet, others: HookSet) -> None:
         place, timer = HOOKED[type(seen.event)], seen.event.timer
@@ -175,8 +176,7 @@ class Hooks:
     def _leave_out(self, telling: Telling) -> None:
         if not telling.left_out:
             text = "timer %s: %d outcomes wait for its hooks; they are not told of the next"
-            about = telling.timer, len(telling.queue)
-            tell(logging.ERROR, text, *about, timer=telling.timer, logger=logger)
+            complain(text, telling.timer, len(telling.queue), timer=telling.timer)
         telling.left_out += 1
 
     # -- telling -----------------------------------------------------------------------------
@@ -196,11 +196,7 @@ class Hooks:
             left_out = telling.left_out + len(queue)
             if left_out:
                 text = "timer %s: its hooks were not told of %d outcomes"
-                tell(
-                    *(logging.ERROR, text, telling.timer, left_out),
-                    timer=telling.timer,
-                    logger=logger,
-                )
+                complain(text, telling.timer, left_out, timer=telling.timer)
             self.on_rest()
 
     async def _call(self, hook: Hooked, owed: Owed) -> None:
@@ -219,9 +215,7 @@ class Hooks:
             timer, run, attempt = owed.row.timer, outcome["run_id"], owed.row.attempt
             text = "timer %s: the hook %s failed\n%s"
             about = timer, hook.name, traceback_of(exc)
-            tell(
-                *(logging.ERROR, text, *about), timer=timer, run=run, attempt=attempt, logger=logger
-            )
+            complain(text, *about, timer=timer, run=run, attempt=attempt)
 
     async def _in_thread(self, hook: Hooked, arguments: tuple[Outcome, ...]) -> Any:
         """What a plain function returns or raises. The thread is a daemon's, and may be let go."""
@@ -257,7 +251,7 @@ class Hooks:
             self._said_busy_s = now_s
             timers = ", ".join(sorted(self._tellings)[:5])
             text = "all %d threads for hooks are busy, the others wait: %s ..."
-            tell(logging.ERROR, text, THREADS, timers, logger=logger)
+            complain(text, THREADS, timers)
 
     # -- the end, and a virtual clock --------------------------------------------------------
 
@@ -274,7 +268,7 @@ class Hooks:
         for each in self._tellings.values():
             if each.task in tasks:
                 text = "timer %s: a hook is cut short by the shutdown"
-                tell(logging.ERROR, text, each.timer, timer=each.timer, logger=logger)
+                complain(text, each.timer, timer=each.timer)
         for task in tasks:
             task.cancel()
         await _wait(tasks, CUT_SECONDS)

@@ -13,8 +13,8 @@ from itertools import islice
 from time import perf_counter
 from typing import Generic, TypeAlias, TypeVar
 
-from kron.core.metadata import is_same
-from kron.core.model import Mark
+from kron.core.metadata import is_same, meets
+from kron.core.model import Definition, Mark, Terms
 from kron.core.state import State
 from kron.core.things import Timer
 from kron.core.timer_query import TimerQuery
@@ -150,17 +150,23 @@ def _make(
     status_of: Callable[[Timer], TimerStatus],
     pace: Pace,
 ) -> Slices[Smallest[Made]]:
-    """What has gone meanwhile, or is in another state now, is left out."""
+    """What has gone meanwhile, or is another tenant's or in another state now, is left out."""
     made: Smallest[Made] = Smallest(None)
     for place, (_, name, timer) in enumerate(found):
         if place >= query.offset and state.confirmed_timer(name) is timer:
             row = status_of(timer)
-            if query.wants_state(row["state"]):
+            if _still_fits(row, query):
                 next_run_at = row["next_run_at"]
                 made.add([(next_run_at is None, next_run_at or "", name, row)])
         if pace.is_over():
             yield
     return made
+
+
+def _still_fits(row: TimerStatus, query: TimerQuery) -> bool:
+    """Whether what is shown is what was asked for: a timer may change after it was found."""
+    fits = not query.metadata or meets(row["metadata"], query.metadata)
+    return fits and query.wants_state(row["state"])
 
 
 def names_of(state: State, query: TimerQuery) -> Slices[list[str]]:
@@ -190,24 +196,9 @@ def _look_at(
     """Those of a part that the question concerns, and that are not behind what it reaches."""
     step, shift_us, is_any = state.step, state.shift_us, query.states is None
     last_us, last_name = (LAST, "") if found.bound is None else found.bound[:2]
-    if found.bound is not None:  # none starts before its moment: most of many are behind already
-        until_us = last_us + abs(shift_us)
-        part = [
-            each
-            for each in part
-            if each.next_us is None
-            or each.next_us <= until_us
-            or each.open
-            or each.paused
-            or each.stamp == step
-        ]
-    if query.states is not None and not query.states & CALM:  # so something has happened to it
-        part = [
-            each
-            for each in part
-            if each.open or each.paused or each.stamp == step or each.mark is not _NO_MARK
-        ]
-    part = _fitting(part, query)
+    part = _in_reach(state, part, query, last_us)
+    if query.metadata or query.pattern:
+        part = _fitting(state, part, query)
     is_plain = not state.unknown_zones
     wanted: list[Found] = []
     for timer in part:
@@ -236,9 +227,47 @@ def _look_at(
         found.add(wanted)
 
 
-def _fitting(part: list[Timer], query: TimerQuery) -> list[Timer]:
-    """Those that the question concerns by what they are; a condition asks who is left of the one
-    before."""
+def _in_reach(state: State, part: list[Timer], query: TimerQuery, last_us: int) -> list[Timer]:
+    """Those that may be wanted: most of many are seen at a glance not to be."""
+    step = state.step
+    if last_us != LAST:  # none starts before its moment
+        until_us = last_us + abs(state.shift_us)
+        part = [
+            each
+            for each in part
+            if each.next_us is None
+            or each.next_us <= until_us
+            or each.open
+            or each.paused
+            or each.stamp == step
+        ]
+    if query.states is not None and not query.states & CALM:  # so something has happened to it
+        part = [
+            each
+            for each in part
+            if each.open or each.paused or each.stamp == step or each.mark is not _NO_MARK
+        ]
+    return part
+
+
+def _fitting(state: State, part: list[Timer], query: TimerQuery) -> list[Timer]:
+    """Those that the question concerns by what they are, as of the last confirmed record."""
+    step = state.step
+    touched = [each for each in part if each.stamp == step]
+    if not touched:
+        return _with(part, query)
+    part = _with([each for each in part if each.stamp != step], query)
+    return part + [each for each in touched if query.wants(each.name, _terms(state, each))]
+
+
+def _terms(state: State, timer: Timer) -> Terms:
+    """Those of a timer that has changed since the last confirmed record, before that."""
+    definition: Definition = state.confirmed(timer)["definition"]
+    return definition.terms
+
+
+def _with(part: list[Timer], query: TimerQuery) -> list[Timer]:
+    """Those with that metadata and name; a condition asks who is left of the one before."""
     for condition in query.metadata:
         path, value = condition.path, condition.value
         if len(condition.keys) == 1:

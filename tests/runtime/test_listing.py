@@ -377,3 +377,25 @@ def test_what_was_asked_of_a_loop_that_was_closed_by_hand_is_refused(tmp_path: P
     scheduler.shutdown()
     thread.join(20)
     assert isinstance(found[0], kron.KronStopped)
+
+
+def test_what_has_become_another_tenants_meanwhile_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "SLICE_SECONDS", 0.0)
+    world = World(1, count=0)
+
+    def schedule(number: int, tenant: str) -> c.Schedule:
+        definition, size = define(every=3600 + number, metadata={"tenant_id": tenant})
+        return c.Schedule(f"t{number}", definition, world.now_us, size)
+
+    for number in range(200):
+        world.step(schedule(number, "t1"))
+    slices = world.ask({"metadata": {"tenant_id": "t1"}, "limit": 20})
+    for _ in range(3):
+        next(slices)
+    world.step(schedule(0, "t2"))
+    world.decide(schedule(1, "t2"))  # on its way
+    rows = run_out(slices)
+    assert {row["metadata"]["tenant_id"] for row in rows} == {"t1"}
+    assert [row["id"] for row in rows] == [f"t{number}" for number in range(1, 21)]
